@@ -1,0 +1,42 @@
+"""Concept-based Similarity Reasoning: encode an image once, then reason about it live.
+
+reasoner = csr_core.load("checkpoints/dermoscopy-phantom")
+case = reasoner.encode(image)
+verdict = reasoner.reason(case, [csr_core.Suppress("streaks", cells=[(3, 4)])])
+"""
+
+from csr_core.evidence import (
+    Confirm,
+    Edit,
+    EditError,
+    Erase,
+    Focus,
+    Force,
+    Ignore,
+    Reject,
+    Suppress,
+    edit_to_json,
+    edits_from_json,
+)
+from csr_core.imaging import ImageError, decode_image
+from csr_core.reasoner import EncodedCase, Reasoner, Verdict, load
+
+__all__ = [
+    "Confirm",
+    "Edit",
+    "EditError",
+    "EncodedCase",
+    "Erase",
+    "Focus",
+    "Force",
+    "Ignore",
+    "ImageError",
+    "Reasoner",
+    "Reject",
+    "Suppress",
+    "Verdict",
+    "decode_image",
+    "edit_to_json",
+    "edits_from_json",
+    "load",
+]

@@ -1,0 +1,138 @@
+"""Command line: python -m csr_core train | evaluate | phantom."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Train, measure and feed models of Concept-based Similarity Reasoning.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Data = Annotated[Path, typer.Option(help="Folder with dataset.json, labels.csv and images/.")]
+
+
+@app.command()
+def train(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Checkpoint folder to write.")],
+    preset: Annotated[str, typer.Option(help="dermoscopy, phantom, xray, paper or quick.")] = (
+        "dermoscopy"
+    ),
+    backbone: Annotated[str | None, typer.Option(help="timm model name.")] = None,
+    output_stride: Annotated[int | None, typer.Option(help="Pixels a patch is wide.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the data in stage 1.")] = None,
+    weights: Annotated[str | None, typer.Option(help="imagenet or random.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same model.")] = 0,
+    holdout: Annotated[
+        float, typer.Option(help="Share of split train kept from all fitting, to measure on.")
+    ] = 0.0,
+    refit: Annotated[
+        bool, typer.Option(help="After measuring, fit the model once more on all of train.")
+    ] = False,
+    pictures: Annotated[
+        bool, typer.Option(help="Ship exemplar crops of training images, if their licence allows.")
+    ] = False,
+    title: Annotated[str | None, typer.Option(help="Title of the model card.")] = None,
+) -> None:
+    """Train a checkpoint in three stages; run it again after a kill and it goes on."""
+    from csr_core.datasets import DatasetError, load_dataset
+    from csr_core.training import PRESETS
+    from csr_core.training import train as run
+
+    if preset not in PRESETS:
+        raise _refusal(f"There is no preset {preset!r}; choose one of {', '.join(PRESETS)}.")
+    if weights not in (None, "imagenet", "random"):
+        raise _refusal(f"Weights are imagenet or random, not {weights!r}.")
+    if not 0 <= holdout < 1:
+        raise _refusal(f"--holdout is a share from 0 to 1, not {holdout}.")
+    chosen: dict[str, Any] = {
+        "backbone": backbone,
+        "output_stride": output_stride,
+        "epochs": epochs,
+        "weights": weights,
+    }
+    recipe = replace(PRESETS[preset], **{k: v for k, v in chosen.items() if v is not None})
+    try:
+        dataset = load_dataset(data, check_images=True)
+        folder = run(
+            dataset,
+            out,
+            recipe,
+            seed=seed,
+            holdout=holdout,
+            refit=refit,
+            pictures=pictures,
+            title=title,
+        )
+    except (DatasetError, OSError, ValueError) as error:
+        raise _refusal(str(error)) from error
+    typer.echo(f"Checkpoint written to {folder}.")
+
+
+@app.command()
+def evaluate(
+    checkpoint: Annotated[Path, typer.Option(help="Checkpoint folder.")],
+    data: Data,
+    split: Annotated[str, typer.Option(help="Split to measure on.")] = "test",
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Also write the figures to this file.")
+    ] = None,
+) -> None:
+    """Measure a checkpoint: macro-F1, pointing game where regions exist, living prototypes."""
+    from csr_core import load
+    from csr_core.datasets import load_dataset
+    from csr_core.evaluation import evaluate as measure
+    from csr_core.files import write_json_atomic
+
+    try:
+        figures = measure(load(checkpoint), load_dataset(data, for_training=False), split)
+    except (OSError, ValueError) as error:
+        raise _refusal(str(error)) from error
+    typer.echo(json.dumps(figures, indent=2))
+    if json_file is not None:
+        write_json_atomic(json_file, figures)
+
+
+@app.command()
+def phantom(
+    out: Annotated[Path, typer.Option(help="New or empty folder.")],
+    count: Annotated[int, typer.Option(help="Images to render.")],
+    seed: Annotated[int, typer.Option(help="The same seed gives the same pixels.")] = 0,
+    shortcut: Annotated[
+        str | None,
+        typer.Option(
+            help="Tie an artefact to a diagnosis: ARTEFACT:DIAGNOSIS:RATE_IN:RATE_ELSEWHERE, "
+            "such as ruler:melanoma:0.9:0.05."
+        ),
+    ] = None,
+    test: Annotated[bool, typer.Option(help="Put every image into split test.")] = False,
+) -> None:
+    """Render synthetic dermoscopy with a mask for every concept."""
+    from csr_core.datasets.phantom import parse_shortcut, write_phantom
+
+    try:
+        tie = parse_shortcut(shortcut) if shortcut else None
+        summary = write_phantom(out, count, seed, shortcut=tie)
+    except (OSError, ValueError) as error:
+        raise _refusal(str(error)) from error
+    typer.echo(str(summary))
+
+
+def _refusal(message: str) -> typer.Exit:
+    typer.secho(message, err=True, fg=typer.colors.RED)
+    return typer.Exit(2)
+
+
+if __name__ == "__main__":
+    # Training must not phone home: no telemetry of any library that may be installed.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    app()

@@ -1,0 +1,134 @@
+"""The atlas: which training patch each prototype stands for (Eq. 11)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Atlas", "AtlasEntry", "prototype_hits", "reliance_of_prototypes"]
+
+
+@dataclass(frozen=True)
+class AtlasEntry:
+    """What one prototype stands for.
+
+    Attributes:
+        concept: index of its concept.
+        prototype: its number within the concept.
+        image_id: training image that holds the most similar patch.
+        row: of that patch in the grid.
+        column: of that patch in the grid.
+        similarity: cosine of prototype and patch.
+        hits: training vectors of its concept that it is nearest to; 0 is a dead prototype.
+        reliance: mean change of the diagnosis when it is silenced, see `reliance_of_prototypes`.
+        picture: crop of the training image around the patch, if the checkpoint ships it.
+    """
+
+    concept: int
+    prototype: int
+    image_id: str
+    row: int
+    column: int
+    similarity: float
+    hits: int
+    reliance: float
+    picture: Path | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether any training vector is nearest to it; dead ones are never shown as exemplars."""
+        return self.hits > 0
+
+
+class Atlas:
+    """One entry a prototype.
+
+    Args:
+        entries: K lists of M.
+
+    Raises:
+        ValueError: if an entry is not where its indices say.
+    """
+
+    def __init__(self, entries: Sequence[Sequence[AtlasEntry]]) -> None:
+        for concept, row in enumerate(entries):
+            for prototype, entry in enumerate(row):
+                if (entry.concept, entry.prototype) != (concept, prototype):
+                    raise ValueError(
+                        f"Atlas entry {entry.concept}/{entry.prototype} stands at "
+                        f"{concept}/{prototype}."
+                    )
+        self._entries = tuple(tuple(row) for row in entries)
+
+    def __getitem__(self, index: tuple[int, int]) -> AtlasEntry:
+        """Entry of a (concept, prototype)."""
+        concept, prototype = index
+        return self._entries[concept][prototype]
+
+    @property
+    def alive(self) -> NDArray[np.bool_]:
+        """(K, M), whether each prototype is alive."""
+        return np.array([[entry.alive for entry in row] for row in self._entries])
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(K, M)."""
+        return len(self._entries), len(self._entries[0])
+
+
+def prototype_hits(
+    vectors: NDArray[np.float32], concepts: NDArray[np.int64], prototypes: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """Count the training vectors each prototype wins within its own concept.
+
+    Args:
+        vectors: v', (N, D), unit length.
+        concepts: (N,), the concept each vector was pooled for.
+        prototypes: (K, M, D), unit length.
+
+    Returns:
+        (K, M); a row sums to the number of vectors of its concept.
+    """
+    K, M, _ = prototypes.shape
+    hits = np.zeros((K, M), dtype=np.int64)
+    for concept in range(K):
+        nearest = (vectors[concepts == concept] @ prototypes[concept].T).argmax(axis=1)
+        hits[concept] = np.bincount(nearest, minlength=M)
+    return hits
+
+
+def reliance_of_prototypes(
+    scores: NDArray[np.float32],
+    absent: NDArray[np.float32],
+    weight: NDArray[np.float64],
+    bias: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """How far the diagnosis moves when one prototype is set to its absent profile.
+
+    Args:
+        scores: (N, K, M), of images the model was not fitted to.
+        absent: (K, M), the absent profile.
+        weight: (classes, K, M), of the folded task head.
+        bias: (classes,).
+
+    Returns:
+        (K, M): half the absolute change of the probabilities, summed over classes and averaged
+        over images; 0 is no effect, 1 turns every diagnosis round.
+    """
+    logits = np.einsum("nkm,ckm->nc", scores, weight) + bias  # (N, classes)
+    plain = _softmax(logits)
+    K, M = absent.shape
+    reliance = np.zeros((K, M))
+    for concept in range(K):
+        for prototype in range(M):
+            step = scores[:, concept, prototype] - absent[concept, prototype]  # (N,)
+            silenced = _softmax(logits - step[:, None] * weight[:, concept, prototype])
+            reliance[concept, prototype] = np.abs(silenced - plain).sum(axis=1).mean() / 2
+    return reliance
+
+
+def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return odds / odds.sum(axis=-1, keepdims=True)

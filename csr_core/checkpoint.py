@@ -1,0 +1,292 @@
+"""The checkpoint folder: safetensors, JSON and pictures, never pickle.
+
+model.safetensors   weights; matrices in half precision, the rest in single
+config.json         network shapes, names of concepts and classes, the card
+calibration.json    absent and present profile
+atlas/atlas.json    one entry a prototype; pictures beside it where they may be shipped
+metrics.json        how good it is and how that was measured
+README.md           the model card
+"""
+
+import hashlib
+import re
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from csr_core.atlas import Atlas, AtlasEntry
+from csr_core.evidence import Profiles
+from csr_core.files import read_json, write_json_atomic
+from csr_core.network import CSRNetwork, NetworkConfig
+
+__all__ = ["Checkpoint", "CheckpointError", "load_checkpoint", "round_weights", "save_checkpoint"]
+
+FORMAT = 1
+MAX_JSON_BYTES = 16_000_000
+MAX_WEIGHT_BYTES = 2_000_000_000
+_PICTURE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,120}\.jpg")
+
+
+class CheckpointError(ValueError):
+    """A checkpoint folder is incomplete, damaged or of another version."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model and all that is known of it.
+
+    Attributes:
+        network: with its weights.
+        concepts: names of the K concepts.
+        classes: names of the diagnoses.
+        profiles: typical score of each prototype, (K, M) each.
+        atlas: what each prototype stands for.
+        card: title, data, licence, intended use, limits, whether the data are synthetic.
+        metrics: figures and how they were measured.
+        readme: the model card as Markdown.
+        model_hash: SHA-256 of the weights file; empty until it is saved.
+    """
+
+    network: CSRNetwork
+    concepts: tuple[str, ...]
+    classes: tuple[str, ...]
+    profiles: Profiles
+    atlas: Atlas
+    card: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    readme: str
+    model_hash: str = ""
+
+
+def save_checkpoint(
+    checkpoint: Checkpoint, folder: Path, pictures: Mapping[str, bytes] | None = None
+) -> None:
+    """Write a checkpoint folder whole: until the last moment the old one stays in place.
+
+    Args:
+        checkpoint: what to write.
+        folder: its place; a checkpoint that is there is replaced.
+        pictures: JPEG bytes by the file names that atlas entries refer to.
+
+    Raises:
+        CheckpointError: if the folder holds something that is not a checkpoint.
+    """
+    if folder.exists() and not (folder / "config.json").exists() and any(folder.iterdir()):
+        raise CheckpointError(f"{folder} holds other files; choose a new or empty folder.")
+    draft = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+    (draft / "atlas").mkdir(parents=True)
+    try:
+        save_file(_compact(checkpoint.network.state_dict()), draft / "model.safetensors")
+        write_json_atomic(
+            draft / "config.json",
+            {
+                "format": FORMAT,
+                "network": asdict(checkpoint.network.config),
+                "concepts": checkpoint.concepts,
+                "classes": checkpoint.classes,
+                "card": dict(checkpoint.card),
+            },
+        )
+        write_json_atomic(
+            draft / "calibration.json",
+            {
+                "absent_profile": _rounded(checkpoint.profiles.absent),
+                "present_profile": _rounded(checkpoint.profiles.present),
+            },
+        )
+        write_json_atomic(draft / "atlas" / "atlas.json", _atlas_records(checkpoint.atlas))
+        for name, data in (pictures or {}).items():
+            (draft / "atlas" / name).write_bytes(data)
+        write_json_atomic(draft / "metrics.json", dict(checkpoint.metrics))
+        (draft / "README.md").write_text(checkpoint.readme, encoding="utf-8")
+        retired = draft.with_name(f"{draft.name}.old")
+        if folder.exists():
+            folder.rename(retired)
+        draft.rename(folder)
+        shutil.rmtree(retired, ignore_errors=True)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
+    """Read a checkpoint folder, which may come from anyone.
+
+    Args:
+        folder: as `save_checkpoint` writes it.
+        device: where the weights go.
+
+    Raises:
+        CheckpointError: naming the file that is missing or wrong, and what was expected.
+    """
+    if not (folder / "config.json").is_file():
+        raise CheckpointError(f"{folder} is no checkpoint: it has no config.json.")
+    config = _read(folder, "config.json")
+    if config.get("format") != FORMAT:
+        raise CheckpointError(
+            f"config.json has format {config.get('format')!r}; this version reads {FORMAT}."
+        )
+    concepts, classes = _names(config, "concepts"), _names(config, "classes")
+    network = _build(config.get("network"), len(concepts), len(classes))
+    shape = (network.config.concepts, network.config.prototypes)
+    calibration = _read(folder, "calibration.json")
+    profiles = Profiles(
+        _profile(calibration, "absent_profile", shape),
+        _profile(calibration, "present_profile", shape),
+    )
+    if (profiles.present < profiles.absent).any():
+        raise CheckpointError("calibration.json has a present profile below the absent one.")
+    weights = folder / "model.safetensors"
+    if not weights.is_file() or weights.stat().st_size > MAX_WEIGHT_BYTES:
+        raise CheckpointError("model.safetensors is missing or larger than 2 GB.")
+    try:
+        network.load_state_dict({k: v.float() for k, v in load_file(weights).items()})
+    except (SafetensorError, RuntimeError) as error:
+        raise CheckpointError(
+            "model.safetensors does not hold the weights config.json speaks of: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+    card = config.get("card")
+    return Checkpoint(
+        network=network.to(device),
+        concepts=concepts,
+        classes=classes,
+        profiles=profiles,
+        atlas=_read_atlas(folder, shape, network.config),
+        card=card if isinstance(card, dict) else {},
+        metrics=_read(folder, "metrics.json") if (folder / "metrics.json").is_file() else {},
+        readme=_read_card(folder),
+        model_hash=hashlib.sha256(weights.read_bytes()).hexdigest(),
+    )
+
+
+def round_weights(network: CSRNetwork) -> None:
+    """Round the weights, in place, to what a checkpoint keeps, so that figures hold for it."""
+    network.load_state_dict({k: v.float() for k, v in _compact(network.state_dict()).items()})
+
+
+def _compact(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Half precision for matrices and kernels; norms and the task head need single precision."""
+    return {
+        name: (value.half() if value.ndim >= 2 and not name.startswith("task_head") else value)
+        .detach()
+        .cpu()
+        .contiguous()
+        for name, value in tensors.items()
+    }
+
+
+def _read(folder: Path, name: str) -> dict[str, Any]:
+    try:
+        value = read_json(folder / name, MAX_JSON_BYTES)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{name} can't be read: {error}.") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{name} must hold a JSON object.")
+    return value
+
+
+def _names(config: dict[str, Any], key: str) -> tuple[str, ...]:
+    names = config.get(key)
+    if (
+        not isinstance(names, list)
+        or not 1 <= len(names) <= 1000
+        or not all(isinstance(name, str) and 0 < len(name) <= 100 for name in names)
+        or len(set(names)) < len(names)
+    ):
+        raise CheckpointError(f"config.json needs {key} as a list of different names.")
+    return tuple(names)
+
+
+def _build(values: object, concepts: int, classes: int) -> CSRNetwork:
+    try:
+        if not isinstance(values, dict):
+            raise TypeError("it is not an object")
+        config = NetworkConfig(**values)
+        sizes = (config.prototypes, config.projection, config.image_size, config.output_stride)
+        if (config.concepts, config.classes) != (concepts, classes):
+            raise ValueError("its numbers of concepts and classes differ from the names")
+        if not all(type(size) is int and 1 <= size <= 4096 for size in sizes):
+            raise ValueError("a size is not a whole number from 1 to 4096")
+        for triple in (config.mean, config.std):
+            if len(triple) != 3 or not all(isinstance(v, int | float) for v in triple):
+                raise ValueError("mean and std must have three numbers")
+        if not isinstance(config.backbone, str) or "/" in config.backbone or ":" in config.backbone:
+            raise ValueError("the backbone must be a plain timm model name")
+        return CSRNetwork(config)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"config.json describes no network: {error}.") from error
+
+
+def _profile(calibration: dict[str, Any], key: str, shape: tuple[int, int]) -> NDArray[np.float32]:
+    try:
+        profile = np.array(calibration.get(key), dtype=np.float32)
+    except (TypeError, ValueError):
+        profile = np.empty(0, dtype=np.float32)
+    if profile.shape != shape or not np.isfinite(profile).all():
+        raise CheckpointError(f"calibration.json needs {key} as {shape[0]} × {shape[1]} numbers.")
+    return profile
+
+
+def _rounded(profile: NDArray[np.float32]) -> list[list[float]]:
+    return [[round(float(value), 7) for value in row] for row in profile]
+
+
+def _atlas_records(atlas: Atlas) -> dict[str, Any]:
+    K, M = atlas.shape
+    records = []
+    for concept in range(K):
+        for prototype in range(M):
+            record = asdict(atlas[concept, prototype])
+            record["picture"] = record["picture"] and Path(record["picture"]).name
+            record["similarity"] = round(record["similarity"], 5)
+            record["reliance"] = round(record["reliance"], 6)
+            records.append(record)
+    return {"entries": records}
+
+
+def _read_atlas(folder: Path, shape: tuple[int, int], config: NetworkConfig) -> Atlas:
+    records = _read(folder / "atlas", "atlas.json").get("entries")
+    cells = config.image_size // config.output_stride
+    K, M = shape
+    if not isinstance(records, list) or len(records) != K * M:
+        raise CheckpointError(f"atlas.json needs {K * M} entries, one a prototype.")
+    try:
+        entries = [_entry(record, folder / "atlas", cells) for record in records]
+        return Atlas([entries[concept * M : (concept + 1) * M] for concept in range(K)])
+    except (TypeError, ValueError, KeyError) as error:
+        raise CheckpointError(f"atlas.json is damaged: {error}.") from error
+
+
+def _entry(record: dict[str, Any], folder: Path, cells: int) -> AtlasEntry:
+    picture = record["picture"]
+    if picture is not None and not _PICTURE.fullmatch(picture):
+        raise ValueError("a picture is not the plain name of a .jpg file")
+    if not (0 <= int(record["row"]) < cells and 0 <= int(record["column"]) < cells):
+        raise ValueError(f"a patch is outside the grid of {cells} × {cells}")
+    return AtlasEntry(
+        concept=int(record["concept"]),
+        prototype=int(record["prototype"]),
+        image_id=str(record["image_id"])[:200],
+        row=int(record["row"]),
+        column=int(record["column"]),
+        similarity=float(record["similarity"]),
+        hits=int(record["hits"]),
+        reliance=float(record["reliance"]),
+        picture=None if picture is None else folder / picture,
+    )
+
+
+def _read_card(folder: Path) -> str:
+    path = folder / "README.md"
+    if not path.is_file() or path.stat().st_size > 1_000_000:
+        return ""
+    return path.read_text(encoding="utf-8", errors="replace")

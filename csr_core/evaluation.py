@@ -1,0 +1,100 @@
+"""Measure a checkpoint on a data set, image by image, as a user would meet it."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from csr_core.datasets import Dataset, load_image, region_mask
+from csr_core.metrics import f1_by_class, pointing_game
+from csr_core.reasoner import Reasoner
+
+__all__ = ["evaluate"]
+
+REGION_SIZE = 256
+POINTING_PROTOCOL = (
+    "A hit is a largest pixel of the concept's map, max over its prototypes, inside the region of "
+    f"that concept; maps upsampled bicubically to {REGION_SIZE} px; every (image, concept) pair "
+    "with a region counts; a random point hits with the mean area of the regions."
+)
+
+
+def evaluate(reasoner: Reasoner, dataset: Dataset, split: str) -> dict[str, Any]:
+    """Measure a model on the images of one split.
+
+    Args:
+        reasoner: the model.
+        dataset: with the same concepts and classes.
+        split: name of the rows to measure on.
+
+    Returns:
+        JSON values: `macro_f1`, `f1_by_class`, `prototypes_alive` and, where the data set has
+        regions, `pointing_game` with the rate of a random point beside it.
+
+    Raises:
+        ValueError: if the data set has other concepts or classes, or no image in the split.
+    """
+    if (dataset.concepts, dataset.classes) != (reasoner.concepts, reasoner.classes):
+        raise ValueError(
+            f"The model knows concepts {', '.join(reasoner.concepts)} and classes "
+            f"{', '.join(reasoner.classes)}; the data set has others."
+        )
+    rows = dataset.rows_of(split)
+    if not len(rows):
+        raise ValueError(
+            f"No image in split {split!r}; there is {', '.join(sorted(set(dataset.splits)))}."
+        )
+    predicted = np.empty(len(rows), dtype=np.int64)
+    maps = np.empty((len(rows), len(dataset.concepts), *reasoner.grid), dtype=np.float32)
+    for index, row in enumerate(tqdm(rows, desc="measuring", unit="image")):
+        case = reasoner.encode(load_image(dataset, row))
+        predicted[index] = reasoner.reason(case).probabilities.argmax()
+        maps[index] = reasoner.concept_maps(case)
+    truth = dataset.diagnoses[rows]
+    known = truth >= 0
+    by_class = f1_by_class(truth[known], predicted[known], len(dataset.classes))
+    figures: dict[str, Any] = {
+        "data": dataset.name,
+        "split": split,
+        "images": len(rows),
+        "macro_f1": float(by_class.mean()),
+        "f1_by_class": dict(zip(dataset.classes, by_class.tolist(), strict=True)),
+        "prototypes_alive": float(reasoner.atlas.alive.mean()),
+    }
+    figures |= _pointing(maps, dataset, rows)
+    return figures
+
+
+def _pointing(
+    maps: NDArray[np.float32], dataset: Dataset, rows: NDArray[np.int64]
+) -> dict[str, Any]:
+    regions = [
+        [
+            region_mask(dataset, name, dataset.image_ids[row], REGION_SIZE)
+            if dataset.concept_labels[row, concept] == 1
+            else None
+            for concept, name in enumerate(dataset.concepts)
+        ]
+        for row in rows
+    ]
+    game = pointing_game(maps, regions)
+    judged = game.pairs > 0
+    if not judged.any():
+        return {}
+    return {
+        "pointing_game": {
+            "mean": float(game.hits[judged].mean()),
+            "random_point": float(game.random[judged].mean()),
+            "by_concept": {
+                name: {
+                    "hits": float(game.hits[concept]),
+                    "random_point": float(game.random[concept]),
+                    "pairs": int(game.pairs[concept]),
+                }
+                for concept, name in enumerate(dataset.concepts)
+                if judged[concept]
+            },
+            "protocol": POINTING_PROTOCOL,
+        }
+    }

@@ -1,0 +1,236 @@
+"""Encode an image once, then reason about it as often as edits change."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from csr_core.atlas import Atlas
+from csr_core.checkpoint import load_checkpoint
+from csr_core.evidence import Edit, Profiles, Semantics, apply_evidence, merge_edits
+from csr_core.imaging import decode_image, image_hash, to_square
+from csr_core.network import CSRNetwork
+from csr_core.overlays import concept_maps
+
+__all__ = ["EncodedCase", "Reasoner", "Verdict", "load"]
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedCase:
+    """What the network saw in one image; the arrays are read-only.
+
+    Attributes:
+        similarity_maps: S, (K, M, H, W) float32, cosines in [-1, 1].
+        similarity_scores: s, (K, M) float32, their maxima (Eq. 10).
+        image_hash: SHA-256 of the decoded pixels, hexadecimal.
+        image_size: (height, width) of the image given, in pixels.
+        model_hash: of the weights that encoded it.
+    """
+
+    similarity_maps: NDArray[np.float32]
+    similarity_scores: NDArray[np.float32]
+    image_hash: str
+    image_size: tuple[int, int]
+    model_hash: str
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What follows from a case and its edits; the arrays are read-only.
+
+    `logits == base + contributions.sum(axis=1)`: the ledger is exact.
+
+    Attributes:
+        scores: (K, M), similarity scores after the edits.
+        logits: (classes,).
+        probabilities: (classes,), their softmax.
+        contributions: (classes, K), Σ_m W_ckm (s_km - absent_profile_km).
+        base: (classes,), the logits were every concept typically absent.
+    """
+
+    scores: NDArray[np.float32]
+    logits: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+    contributions: NDArray[np.float64]
+    base: NDArray[np.float64]
+
+
+class Reasoner:
+    """A trained model, shared by everyone: it holds weights, never a case or a user.
+
+    Args:
+        network: trained, moved to the device it shall run on.
+        concepts: names of the K concepts.
+        classes: names of the diagnoses.
+        profiles: typical scores of each prototype, (K, M) each.
+        atlas: what each prototype looks like.
+        card: title, licence, intended use and limits, for people.
+        model_hash: of the weights file, hexadecimal.
+
+    Raises:
+        ValueError: if names or profiles don't fit the network.
+    """
+
+    def __init__(
+        self,
+        network: CSRNetwork,
+        concepts: tuple[str, ...],
+        classes: tuple[str, ...],
+        profiles: Profiles,
+        atlas: Atlas,
+        card: Mapping[str, Any],
+        model_hash: str,
+    ) -> None:
+        config = network.config
+        if (len(concepts), len(classes)) != (config.concepts, config.classes):
+            raise ValueError(
+                f"The network has {config.concepts} concepts and {config.classes} classes, "
+                f"but {len(concepts)} and {len(classes)} names were given."
+            )
+        shape = (config.concepts, config.prototypes)
+        if profiles.absent.shape != shape or profiles.present.shape != shape:
+            raise ValueError(f"Profiles must have shape {shape}, one value a prototype.")
+        self.network = network.eval().requires_grad_(False)
+        self.concepts = concepts
+        self.classes = classes
+        self.profiles = profiles
+        self.atlas = atlas
+        self.card = card
+        self.model_hash = model_hash
+        weight, bias = network.task_head.folded()
+        self._weight = _read_only(weight.cpu().numpy())  # (classes, K, M)
+        absent = profiles.absent.astype(np.float64)
+        self._base = _read_only(bias.cpu().numpy() + np.einsum("ckm,km->c", self._weight, absent))
+        self._absent = _read_only(absent)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the patch grid, (H, W)."""
+        cells = self.network.config.image_size // self.network.config.output_stride
+        return cells, cells
+
+    @torch.inference_mode()
+    def encode(self, image: NDArray[np.uint8] | Image.Image | str | Path) -> EncodedCase:
+        """Run the network on one image.
+
+        Args:
+            image: (height, width, 3) uint8 RGB, a PIL image, or the path of a file.
+
+        Returns:
+            The case, an immutable value.
+
+        Raises:
+            ImageError: if the image can't be used; the message says why.
+        """
+        pixels = decode_image(image)
+        square = to_square(pixels, self.network.config.image_size)
+        tensor = torch.from_numpy(square).to(self.network.prototypes.device)
+        output = self.network(tensor.permute(2, 0, 1)[None].float() / 255)
+        return EncodedCase(
+            similarity_maps=_read_only(output.similarity_maps[0].cpu().numpy()),
+            similarity_scores=_read_only(output.similarity_scores[0].cpu().numpy()),
+            image_hash=image_hash(pixels),
+            image_size=pixels.shape[:2],
+            model_hash=self.model_hash,
+        )
+
+    def reason(
+        self,
+        case: EncodedCase,
+        edits: Iterable[Edit] = (),
+        semantics: Semantics = "calibrated",
+    ) -> Verdict:
+        """Reason from similarities to a diagnosis, with the evidence as edited.
+
+        Args:
+            case: from `encode` of this model.
+            edits: in the order they were made; where two meet in a patch, the later one wins.
+            semantics: "calibrated", or "paper" for Eqs. 12-13 as published.
+
+        Returns:
+            The verdict. Without edits it is the plain forward pass, bit for bit.
+
+        Raises:
+            EditError: if an edit names a concept or patch that does not exist.
+            ValueError: if another model encoded the case.
+        """
+        return self._verdict(self._edited(case, edits, semantics)[1])
+
+    def concept_maps(
+        self,
+        case: EncodedCase,
+        edits: Iterable[Edit] = (),
+        semantics: Semantics = "calibrated",
+    ) -> NDArray[np.float32]:
+        """One map a concept after the edits, to be painted; arguments as in `reason`.
+
+        Returns:
+            (K, H, W) float32: at each patch the similarity of the best prototype.
+        """
+        return concept_maps(self._edited(case, edits, semantics)[0])
+
+    @staticmethod
+    def concept_scores(verdict: Verdict) -> NDArray[np.float32]:
+        """One similarity a concept, (K,): the score of its best prototype."""
+        return verdict.scores.max(axis=1)
+
+    def _edited(
+        self, case: EncodedCase, edits: Iterable[Edit], semantics: Semantics
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        if case.model_hash != self.model_hash:
+            raise ValueError("This case was encoded by another model; encode the image again.")
+        evidence = merge_edits(edits, self.concepts, self.grid)
+        touched = evidence.touched
+        maps, scores = case.similarity_maps.copy(), case.similarity_scores.copy()
+        maps[touched], scores[touched] = apply_evidence(
+            case.similarity_maps[touched],
+            evidence.marks[touched],
+            evidence.focused,
+            Profiles(self.profiles.absent[touched], self.profiles.present[touched]),
+            semantics,
+        )
+        return maps, scores
+
+    def _verdict(self, scores: NDArray[np.float32]) -> Verdict:
+        contributions = np.einsum("ckm,km->ck", self._weight, scores - self._absent)
+        logits = self._base + contributions.sum(axis=1)
+        odds = np.exp(logits - logits.max())
+        return Verdict(
+            scores=_read_only(scores),
+            logits=_read_only(logits),
+            probabilities=_read_only(odds / odds.sum()),
+            contributions=_read_only(contributions),
+            base=self._base,
+        )
+
+
+def load(path: str | Path, device: str = "cpu") -> Reasoner:
+    """Load a checkpoint folder.
+
+    Args:
+        path: of the folder, as `python -m csr_core train` writes it.
+        device: torch device the network runs on.
+
+    Raises:
+        CheckpointError: naming the file that is missing or wrong, and what was expected.
+    """
+    checkpoint = load_checkpoint(Path(path), device)
+    return Reasoner(
+        network=checkpoint.network,
+        concepts=checkpoint.concepts,
+        classes=checkpoint.classes,
+        profiles=checkpoint.profiles,
+        atlas=checkpoint.atlas,
+        card=checkpoint.card,
+        model_hash=checkpoint.model_hash,
+    )
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    array.setflags(write=False)
+    return array

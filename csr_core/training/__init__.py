@@ -1,0 +1,6 @@
+"""Training: three stages from labelled images to a checkpoint."""
+
+from csr_core.training.recipe import PRESETS, Recipe
+from csr_core.training.run import train
+
+__all__ = ["PRESETS", "Recipe", "train"]

@@ -1,0 +1,115 @@
+"""From a fitted model to a checkpoint: profiles, atlas, pictures and card."""
+
+from pathlib import Path
+
+import numpy as np
+import torch.nn.functional as F  # noqa: N812
+from numpy.typing import NDArray
+
+from csr_core.atlas import Atlas, AtlasEntry, prototype_hits, reliance_of_prototypes
+from csr_core.checkpoint import Checkpoint
+from csr_core.datasets import Dataset, load_image
+from csr_core.files import read_json
+from csr_core.overlays import exemplar_crop
+from csr_core.training.card import model_card
+from csr_core.training.features import present_vectors, score_images
+from csr_core.training.heads import measure_profiles
+from csr_core.training.pipeline import TrainedModel
+from csr_core.training.prototypes import project_vectors
+from csr_core.training.roles import Roles
+
+__all__ = ["build_checkpoint"]
+
+
+def build_checkpoint(
+    dataset: Dataset,
+    roles: Roles,
+    model: TrainedModel,
+    metrics: dict,
+    title: str,
+    pictures: bool,
+) -> tuple[Checkpoint, dict[str, bytes]]:
+    """Gather a trained model into a checkpoint, with atlas, profiles and card.
+
+    Args:
+        dataset: it was trained on.
+        roles: of its rows.
+        model: from `fit_model`.
+        metrics: figures to ship with it.
+        title: of the card.
+        pictures: whether exemplar crops of the training images may be shipped.
+
+    Returns:
+        The checkpoint and its exemplar pictures as JPEG by file name.
+    """
+    profiles = measure_profiles(model.scores, dataset.concept_labels, roles.fit, roles.validation)
+    weight, bias = (tensor.numpy() for tensor in model.network.task_head.folded())
+    reliance = reliance_of_prototypes(model.scores[roles.validation], profiles.absent, weight, bias)
+    rows, cells, similarity = _exemplars(model, dataset, roles.fit)
+    vectors, concepts = present_vectors(model.features, dataset, roles.fit)
+    prototypes = F.normalize(model.network.prototypes.detach(), dim=-1).numpy()
+    hits = prototype_hits(project_vectors(model.network, vectors), concepts, prototypes)
+    side = model.network.config.image_size // model.network.config.output_stride
+    crops: dict[str, bytes] = {}
+    entries: list[list[AtlasEntry]] = []
+    for concept, name in enumerate(dataset.concepts):
+        entries.append([])
+        for prototype in range(hits.shape[1]):
+            row = int(rows[concept, prototype])
+            cell = divmod(int(cells[concept, prototype]), side)
+            picture = None
+            if pictures and hits[concept, prototype]:
+                picture = Path(f"{name}_{prototype:03d}.jpg")
+                crops[picture.name] = exemplar_crop(load_image(dataset, row), cell, side)
+            entries[-1].append(
+                AtlasEntry(
+                    concept=concept,
+                    prototype=prototype,
+                    image_id=dataset.image_ids[row],
+                    row=cell[0],
+                    column=cell[1],
+                    similarity=float(similarity[concept, prototype]),
+                    hits=int(hits[concept, prototype]),
+                    reliance=float(reliance[concept, prototype]),
+                    picture=picture,
+                )
+            )
+    card = {
+        "title": title,
+        "data": dataset.name,
+        "licence": dataset.licence,
+        "source": dataset.source,
+        "synthetic": bool(_description(dataset).get("synthetic", False)),
+        "intended_use": "Research and teaching only; not a medical device.",
+    }
+    checkpoint = Checkpoint(
+        network=model.network,
+        concepts=dataset.concepts,
+        classes=dataset.classes,
+        profiles=profiles,
+        atlas=Atlas(entries),
+        card=card,
+        metrics=metrics,
+        readme=model_card(card, dataset, metrics),
+    )
+    return checkpoint, crops
+
+
+def _exemplars(
+    model: TrainedModel, dataset: Dataset, rows: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """Image row, flat patch index and cosine of the nearest training patch, (K, M) each (Eq. 11).
+
+    Only images in which the concept is present can stand for it.
+    """
+    scores, patches = score_images(model.network, model.features)
+    present = dataset.concept_labels[rows] == 1  # (n, K)
+    own = np.where(present[:, :, None], scores[rows], -np.inf)
+    best = own.argmax(axis=0)  # (K, M)
+    K, M = best.shape
+    index = np.ogrid[:K, :M]
+    return rows[best], patches[rows[best], *index], own[best, *index]
+
+
+def _description(dataset: Dataset) -> dict:
+    return read_json(dataset.root / "dataset.json", 1_000_000)

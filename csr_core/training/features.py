@@ -1,0 +1,109 @@
+"""Frozen features, computed once: stages 2 and 3 never run the backbone again."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from csr_core.datasets import Dataset, load_image
+from csr_core.imaging import to_square
+from csr_core.network import CSRNetwork, local_concept_vectors, similarity_maps
+
+__all__ = ["FrozenFeatures", "cache_features", "feature_batches", "present_vectors", "score_images"]
+
+BATCH = 32
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenFeatures:
+    """What the backbone and concept head make of N images.
+
+    Attributes:
+        maps: f, (N, C, H, W) float16, mapped from disk.
+        vectors: local concept vectors v_k (Eq. 2), (N, K, C) float32.
+        pooled: spatial mean of f, (N, C) float32, what a black-box head sees.
+        concept_logits: (N, K) float32, spatial mean of the concept activation maps.
+    """
+
+    maps: NDArray[np.float16]
+    vectors: NDArray[np.float32]
+    pooled: NDArray[np.float32]
+    concept_logits: NDArray[np.float32]
+
+
+@torch.inference_mode()
+def cache_features(network: CSRNetwork, dataset: Dataset, path: Path) -> FrozenFeatures:
+    """Run the backbone once over every image, as `Reasoner.encode` would.
+
+    Args:
+        network: with its stage 1 weights; used in evaluation mode.
+        dataset: N images.
+        path: file for the feature maps.
+    """
+    network.eval()
+    size = network.config.image_size
+    side = size // network.config.output_stride
+    N, (K, C) = len(dataset), network.concept_head.weight.shape[:2]
+    maps = np.lib.format.open_memmap(path, "w+", dtype=np.float16, shape=(N, C, side, side))
+    vectors = np.empty((N, K, C), dtype=np.float32)
+    pooled = np.empty((N, C), dtype=np.float32)
+    concept_logits = np.empty((N, K), dtype=np.float32)
+    for start in tqdm(range(0, N, BATCH), desc="caching features", unit="batch"):
+        rows = range(start, min(start + BATCH, N))
+        pixels = np.stack(
+            [to_square(load_image(dataset, row), network.config.image_size) for row in rows]
+        )
+        image = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+        features = network.features(image.to(network.prototypes.device))  # (B, C, H, W)
+        cams = network.concept_head(features)
+        place = slice(rows.start, rows.stop)
+        maps[place] = features.cpu().numpy()
+        vectors[place] = local_concept_vectors(features, cams).cpu().numpy()
+        pooled[place] = features.mean(dim=(2, 3)).cpu().numpy()
+        concept_logits[place] = cams.mean(dim=(2, 3)).cpu().numpy()
+    maps.flush()
+    return FrozenFeatures(maps, vectors, pooled, concept_logits)
+
+
+def feature_batches(features: FrozenFeatures) -> Iterator[tuple[slice, Tensor]]:
+    """Yield the feature maps in order as (place, (B, C, H, W) float32)."""
+    for start in range(0, len(features.maps), BATCH):
+        place = slice(start, min(start + BATCH, len(features.maps)))
+        yield place, torch.from_numpy(features.maps[place].astype(np.float32))
+
+
+@torch.inference_mode()
+def score_images(
+    network: CSRNetwork, features: FrozenFeatures
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Similarity scores of every image (Eq. 10), and the patch each was found in.
+
+    Args:
+        network: with projector and prototypes as they are now.
+        features: of N images.
+
+    Returns:
+        s (N, K, M), and the flat index h·W + w of the best patch, (N, K, M).
+    """
+    network.eval()
+    K, M, _ = network.prototypes.shape
+    scores = np.empty((len(features.maps), K, M), dtype=np.float32)
+    patches = np.empty((len(features.maps), K, M), dtype=np.int64)
+    for place, maps in feature_batches(features):
+        similarity = similarity_maps(network.projector(maps), network.prototypes).flatten(3)
+        best = similarity.max(dim=-1)
+        scores[place], patches[place] = best.values.numpy(), best.indices.numpy()
+    return scores, patches
+
+
+def present_vectors(
+    features: FrozenFeatures, dataset: Dataset, rows: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Local concept vectors of every (image, present concept), (n, C), and the concepts (n,)."""
+    image, concept = np.nonzero(dataset.concept_labels[rows] == 1)
+    return features.vectors[rows[image], concept], concept

@@ -1,0 +1,162 @@
+"""Stage 3: the task head on similarity scores, and the black-box head it is compared with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+
+from csr_core.evidence import Profiles
+from csr_core.metrics import macro_f1
+from csr_core.network import CSRNetwork
+
+__all__ = ["LinearHead", "fit_head", "measure_profiles", "set_task_head"]
+
+STRENGTHS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+MIN_EXAMPLES = 10
+
+
+@dataclass(frozen=True, eq=False)
+class LinearHead:
+    """A linear layer on standardised inputs of F features.
+
+    Attributes:
+        weight: (classes, F).
+        bias: (classes,).
+        mean: (F,), of the inputs it was fitted to.
+        deviation: (F,), likewise.
+        validation: macro-F1 on validation.
+        strength: inverse regularisation that validation chose.
+    """
+
+    weight: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+    validation: float
+    strength: float
+
+    def logits(self, inputs: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Map inputs (N, F) to logits (N, classes)."""
+        return (inputs - self.mean) / self.deviation @ self.weight.T + self.bias
+
+
+def fit_head(
+    inputs: NDArray[np.floating],
+    diagnoses: NDArray[np.int64],
+    fit: NDArray[np.int64],
+    validation: NDArray[np.int64],
+    classes: int,
+    progress: Callable[[str], None] = lambda _: None,
+) -> LinearHead:
+    """Fit a class-balanced logistic head, its strength and temperature chosen on validation.
+
+    Args:
+        inputs: (N, F), scores or features.
+        diagnoses: (N,), -1 where unknown; those rows are left out.
+        fit: rows to fit to.
+        validation: rows to select on.
+        classes: number of classes.
+        progress: is told what was chosen.
+
+    Returns:
+        The head whose macro-F1 on validation is best; of equals the most regularised.
+
+    Raises:
+        ValueError: if the rows to fit to do not show every class.
+    """
+    fit, validation = fit[diagnoses[fit] >= 0], validation[diagnoses[validation] >= 0]
+    if len(np.unique(diagnoses[fit])) < classes:
+        raise ValueError("Some class has no example to fit to; add images of it.")
+    mean = inputs[fit].mean(axis=0, dtype=np.float64)
+    deviation = inputs[fit].std(axis=0, dtype=np.float64).clip(min=1e-6)
+    standard = (inputs - mean) / deviation
+    best: LinearHead | None = None
+    for strength in STRENGTHS:
+        model = LogisticRegression(C=strength, class_weight="balanced", max_iter=2000)
+        model.fit(standard[fit], diagnoses[fit])
+        weight, bias = model.coef_, model.intercept_
+        if classes == 2:  # scikit-learn keeps one row for two classes
+            weight, bias = np.vstack([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+        predicted = (standard[validation] @ weight.T + bias).argmax(axis=1)
+        value = macro_f1(diagnoses[validation], predicted, classes)
+        if best is None or value > best.validation:
+            best = LinearHead(weight, bias, mean, deviation, value, strength)
+    assert best is not None
+    temperature = _temperature(best.logits(inputs[validation]), diagnoses[validation], classes)
+    progress(f"strength {best.strength:g}, temperature {temperature:.2f}")
+    return LinearHead(
+        best.weight / temperature,
+        best.bias / temperature,
+        mean,
+        deviation,
+        best.validation,
+        best.strength,
+    )
+
+
+def set_task_head(network: CSRNetwork, head: LinearHead) -> None:
+    """Put a head fitted to scores (N, K·M) into the network."""
+    layer = network.task_head
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(head.weight).reshape(layer.weight.shape))
+        layer.bias.copy_(torch.from_numpy(head.bias))
+        layer.score_mean.copy_(torch.from_numpy(head.mean).reshape(layer.score_mean.shape))
+        layer.score_deviation.copy_(
+            torch.from_numpy(head.deviation).reshape(layer.score_mean.shape)
+        )
+
+
+def measure_profiles(
+    scores: NDArray[np.float32],
+    labels: NDArray[np.int8],
+    fit: NDArray[np.int64],
+    validation: NDArray[np.int64],
+) -> Profiles:
+    """Median score of each prototype over images where its concept is absent or present.
+
+    Validation images are preferred, because the backbone scores those it was fitted to too well;
+    where validation has fewer than ten examples, all training images are used.
+
+    Args:
+        scores: (N, K, M).
+        labels: (N, K), 1, 0 or -1 for unknown.
+        fit: rows the network was fitted to.
+        validation: rows it was selected on.
+
+    Returns:
+        Profiles (K, M); present is raised to absent where a prototype is that uninformative.
+    """
+    K = labels.shape[1]
+    profiles = []
+    for value in (0, 1):
+        profile = np.zeros(scores.shape[1:], dtype=np.float32)
+        for concept in range(K):
+            rows = validation[labels[validation, concept] == value]
+            if len(rows) < MIN_EXAMPLES:
+                everything = np.concatenate([fit, validation])
+                rows = everything[labels[everything, concept] == value]
+            if len(rows):
+                profile[concept] = np.median(scores[rows, concept], axis=0)
+            elif value == 1:
+                profile[concept] = scores[:, concept].max(axis=0)
+        profiles.append(profile)
+    absent, present = profiles
+    return Profiles(absent, np.maximum(absent, present))
+
+
+def _temperature(logits: NDArray[np.float64], diagnoses: NDArray[np.int64], classes: int) -> float:
+    """The divisor of the logits that makes validation probabilities most likely."""
+
+    def loss(log_temperature: float) -> float:
+        scaled = logits / np.exp(log_temperature)
+        odds = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        return log_loss(
+            diagnoses, odds / odds.sum(axis=1, keepdims=True), labels=np.arange(classes)
+        )
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-2.5, 2.5), method="bounded").x))

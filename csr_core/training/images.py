@@ -1,0 +1,110 @@
+"""Images on their way into stage 1: decoded once to disk, then augmented batch by batch."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from csr_core.datasets import Dataset, load_image
+from csr_core.imaging import to_square
+
+__all__ = ["augment", "batches", "image_batches", "square_images"]
+
+
+def square_images(dataset: Dataset, size: int, path: Path) -> NDArray[np.uint8]:
+    """Decode every image of a data set once.
+
+    Args:
+        dataset: N images.
+        size: side of the squares in pixels.
+        path: file to keep them in, reused if it is there and complete.
+
+    Returns:
+        (N, size, size, 3) uint8 RGB, mapped from disk: it may be larger than memory.
+
+    Raises:
+        ImageError: if an image can't be used.
+    """
+    shape = (len(dataset.image_ids), size, size, 3)
+    if not path.exists():
+        partial = path.with_suffix(".partial")
+        images = np.lib.format.open_memmap(partial, "w+", dtype=np.uint8, shape=shape)
+        for row in tqdm(range(shape[0]), desc="decoding images", unit="image", leave=False):
+            images[row] = to_square(load_image(dataset, row), size)
+        images.flush()
+        partial.replace(path)
+    images = np.load(path, mmap_mode="r")
+    if images.shape != shape:
+        raise ValueError(f"{path} holds images of another run; delete it and start again.")
+    return images
+
+
+def batches(
+    rows: NDArray[np.int64], size: int, generator: torch.Generator | None = None
+) -> list[NDArray[np.int64]]:
+    """Cut rows into batches, shuffled if a generator is given."""
+    if generator is not None:
+        rows = rows[torch.randperm(len(rows), generator=generator).numpy()]
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def image_batches(images: NDArray[np.uint8], rows: list[NDArray[np.int64]]) -> Iterator[Tensor]:
+    """Read batches of images.
+
+    Args:
+        images: (N, S, S, 3) uint8.
+        rows: of each batch.
+
+    Yields:
+        (B, 3, S, S) float32 in [0, 1], channels last in memory, which convolutions prefer.
+    """
+    for batch in rows:
+        pixels = torch.from_numpy(np.ascontiguousarray(images[np.sort(batch)]))
+        order = torch.from_numpy(np.argsort(np.argsort(batch)))
+        yield pixels[order].permute(0, 3, 1, 2).float().div_(255)
+
+
+def augment(image: Tensor, size: int, any_orientation: bool, generator: torch.Generator) -> Tensor:
+    """Turn, mirror, zoom, shift and recolour a batch, each image in its own way.
+
+    Args:
+        image: (B, 3, S, S), RGB in [0, 1].
+        size: side of the result in pixels.
+        any_orientation: turn by any angle and mirror both ways, or by ±10° and left to right.
+        generator: the source of chance.
+
+    Returns:
+        (B, 3, size, size), RGB in [0, 1].
+    """
+    B = image.shape[0]
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        return torch.rand(B, *shape, generator=generator) * (high - low) + low
+
+    def signs() -> Tensor:
+        return torch.randint(0, 2, (B,), generator=generator) * 2.0 - 1
+
+    angle = uniform(-torch.pi, torch.pi) if any_orientation else uniform(-0.17, 0.17)
+    zoom = uniform(0.75, 1.05)
+    cos, sin, mirror = angle.cos() * zoom, angle.sin() * zoom, signs()
+    shift = uniform(-0.08, 0.08, 2)
+    rows = [
+        torch.stack([cos * mirror, -sin, shift[:, 0]], dim=1),
+        torch.stack([sin * mirror, cos, shift[:, 1]], dim=1),
+    ]
+    theta = torch.stack(rows, dim=1)  # (B, 2, 3)
+    grid = F.affine_grid(theta, [B, 3, size, size], align_corners=False)
+    turned = F.grid_sample(image, grid, padding_mode="reflection", align_corners=False)
+
+    gain = uniform(0.9, 1.1, 3)[:, :, None, None] * uniform(0.85, 1.15)[:, None, None, None]
+    grey = turned.mean(dim=1, keepdim=True)
+    saturation = uniform(0.8, 1.2)[:, None, None, None]
+    level = turned.mean(dim=(1, 2, 3), keepdim=True)
+    contrast = uniform(0.85, 1.2)[:, None, None, None]
+    coloured = grey + saturation * (turned - grey)
+    return ((level + contrast * (coloured - level)) * gain).clamp(0, 1)

@@ -1,0 +1,166 @@
+"""The three stages in a row, and what they are worth on images kept back."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from csr_core.checkpoint import round_weights
+from csr_core.datasets import Dataset
+from csr_core.files import read_json, write_json_atomic
+from csr_core.metrics import macro_f1
+from csr_core.network import CSRNetwork, NetworkConfig
+from csr_core.training.concept_model import train_concept_model
+from csr_core.training.features import (
+    FrozenFeatures,
+    cache_features,
+    present_vectors,
+    score_images,
+)
+from csr_core.training.heads import LinearHead, fit_head, set_task_head
+from csr_core.training.pretrained import imagenet_backbone, imagenet_normalisation
+from csr_core.training.prototypes import initialise_prototypes, train_prototypes, whiten
+from csr_core.training.recipe import Recipe
+from csr_core.training.roles import Roles
+
+__all__ = ["TrainedModel", "build_network", "fit_model", "measure"]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """A fitted model and what was learnt on the way.
+
+    Attributes:
+        network: with the weights as a checkpoint keeps them.
+        features: of every row of the data set.
+        scores: similarity scores of every row, (N, K, M).
+        black_box: a head on the pooled features, fitted and selected like the task head.
+        stages: figures of each stage and its seconds.
+    """
+
+    network: CSRNetwork
+    features: FrozenFeatures
+    scores: NDArray[np.float32]
+    black_box: LinearHead
+    stages: dict[str, dict[str, float]]
+
+
+def build_network(dataset: Dataset, recipe: Recipe, seed: int) -> CSRNetwork:
+    """Build the network a recipe asks for, with ImageNet or random weights.
+
+    Raises:
+        OSError: if ImageNet weights can't be had.
+        ValueError: if timm has no such backbone or stride.
+    """
+    torch.manual_seed(seed)
+    mean, std = imagenet_normalisation(recipe.backbone)
+    network = CSRNetwork(
+        NetworkConfig(
+            concepts=len(dataset.concepts),
+            classes=len(dataset.classes),
+            backbone=recipe.backbone,
+            output_stride=recipe.output_stride,
+            image_size=recipe.image_size,
+            prototypes=recipe.prototypes,
+            projection=recipe.projection,
+            mean=mean,
+            std=std,
+        )
+    )
+    if recipe.weights == "imagenet":
+        weights = imagenet_backbone(recipe.backbone, recipe.output_stride).state_dict()
+        network.backbone.load_state_dict(weights)
+    return network
+
+
+def fit_model(
+    dataset: Dataset, roles: Roles, recipe: Recipe, seed: int, work: Path
+) -> TrainedModel:
+    """Run the three stages.
+
+    Args:
+        dataset: with labels.
+        roles: who may do what.
+        recipe: settings.
+        seed: the same seed gives the same model.
+        work: folder for caches and the state of stage 1.
+    """
+    network = build_network(dataset, recipe, seed)
+    started = time.monotonic()
+    stages = {
+        "stage1": train_concept_model(
+            network, dataset, roles.fit, roles.validation, recipe, seed, work
+        )
+    }
+    stages["stage1"]["seconds"] = _seconds_of_stage1(work, time.monotonic() - started)
+
+    started = time.monotonic()
+    features = cache_features(network, dataset, work / "features.npy")
+    vectors, concepts = present_vectors(features, dataset, roles.fit)
+    whiten(network, vectors)
+    initialise_prototypes(network, vectors, concepts, seed)
+
+    def head_on_scores() -> LinearHead:
+        scores, _ = score_images(network, features)
+        return _fit(scores.reshape(len(scores), -1), dataset, roles)
+
+    stages["stage2"] = train_prototypes(
+        network, vectors, concepts, lambda: head_on_scores().validation, recipe, seed
+    )
+    round_weights(network)
+    stages["stage2"]["seconds"] = time.monotonic() - started
+
+    started = time.monotonic()
+    scores, _ = score_images(network, features)
+    head = _fit(scores.reshape(len(scores), -1), dataset, roles)
+    set_task_head(network, head)
+    network.requires_grad_(False)
+    stages["stage3"] = {
+        "validation": head.validation,
+        "strength": head.strength,
+        "seconds": time.monotonic() - started,
+    }
+    for name, figures in stages.items():
+        tqdm.write(f"{name}: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
+    return TrainedModel(network, features, scores, _fit(features.pooled, dataset, roles), stages)
+
+
+def measure(dataset: Dataset, roles: Roles, model: TrainedModel) -> dict:
+    """Macro-F1 on everything that was neither fitted to nor selected on.
+
+    Returns:
+        Figures by the name of the rows ("held", or a split's name), CSR beside the black box.
+    """
+    places = {"held": roles.held} | {
+        split: dataset.rows_of(split) for split in sorted(set(dataset.splits)) if split != "train"
+    }
+    weight, bias = (tensor.numpy() for tensor in model.network.task_head.folded())
+    csr = np.einsum("nkm,ckm->nc", model.scores, weight) + bias
+    black_box = model.black_box.logits(model.features.pooled)
+    figures: dict = {"stages": model.stages}
+    for name, rows in places.items():
+        rows = rows[dataset.diagnoses[rows] >= 0]
+        if len(rows):
+            truth, classes = dataset.diagnoses[rows], len(dataset.classes)
+            figures[name] = {
+                "images": len(rows),
+                "macro_f1": macro_f1(truth, csr[rows].argmax(axis=1), classes),
+                "black_box_macro_f1": macro_f1(truth, black_box[rows].argmax(axis=1), classes),
+            }
+    return figures
+
+
+def _fit(inputs: NDArray[np.floating], dataset: Dataset, roles: Roles) -> LinearHead:
+    return fit_head(inputs, dataset.diagnoses, roles.fit, roles.validation, len(dataset.classes))
+
+
+def _seconds_of_stage1(work: Path, seconds: float) -> float:
+    """Add up the time over interrupted runs."""
+    path = work / "stage1_seconds.json"
+    before = read_json(path, 1000)["seconds"] if path.exists() else 0.0
+    write_json_atomic(path, {"seconds": before + seconds})
+    return before + seconds

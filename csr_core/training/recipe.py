@@ -1,0 +1,57 @@
+"""What a training run is asked to do: numbers, and the presets that name good sets of them."""
+
+from dataclasses import dataclass
+
+__all__ = ["PRESETS", "Recipe"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of a training run. The same recipe, data and seed give the same model.
+
+    Attributes:
+        backbone: timm model name.
+        output_stride: pixels a patch is wide at `image_size`.
+        image_size: side of the square network input in pixels.
+        prototypes: M, prototypes a concept.
+        projection: D, channels of the projected space.
+        weights: where the backbone starts: "imagenet" (package or hub) or "random".
+        epochs: passes over the data in stage 1.
+        batch: images a step in stage 1.
+        learning_rate: peak rate of stage 1; a cosine follows one epoch of warm-up.
+        weight_decay: of stage 1.
+        diagnosis_weight: weight of an auxiliary diagnosis loss in stage 1; 0 trains the features
+            on concepts alone, as in the paper.
+        any_orientation: whether an image means the same turned and mirrored; if not, it is only
+            mirrored left to right and turned by a few degrees.
+        prototype_epochs: passes over the concept vectors in stage 2.
+        validation: share of the training rows that every stage selects on and none is fitted to.
+        half_precision: whether stage 1 computes in bfloat16 where the processor is fast at it.
+    """
+
+    backbone: str = "tf_efficientnet_lite0"
+    output_stride: int = 16
+    image_size: int = 224
+    prototypes: int = 40
+    projection: int = 128
+    weights: str = "imagenet"
+    epochs: int = 12
+    batch: int = 32
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.02
+    diagnosis_weight: float = 1.0
+    any_orientation: bool = True
+    prototype_epochs: int = 20
+    validation: float = 0.15
+    half_precision: bool = True
+
+
+PRESETS: dict[str, Recipe] = {
+    "dermoscopy": Recipe(),
+    "paper": Recipe(diagnosis_weight=0.0, prototypes=100),
+    "phantom": Recipe(epochs=8, prototypes=20, diagnosis_weight=0.0),
+    "xray": Recipe(image_size=320, any_orientation=False),
+    "quick": Recipe(
+        epochs=1, prototypes=4, projection=16, prototype_epochs=2, image_size=64, batch=16
+    ),
+}

@@ -1,0 +1,91 @@
+"""A training run from a data set to a checkpoint folder, which survives being killed."""
+
+import shutil
+from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
+
+from csr_core.checkpoint import save_checkpoint
+from csr_core.datasets import Dataset
+from csr_core.files import read_json, write_json_atomic
+from csr_core.training.export import build_checkpoint
+from csr_core.training.pipeline import fit_model, measure
+from csr_core.training.recipe import Recipe
+from csr_core.training.roles import assign_roles
+
+__all__ = ["train"]
+
+
+def train(
+    dataset: Dataset,
+    out: Path,
+    recipe: Recipe,
+    *,
+    seed: int = 0,
+    holdout: float = 0.0,
+    refit: bool = False,
+    pictures: bool = False,
+    title: str | None = None,
+) -> Path:
+    """Train a checkpoint; a run that was killed goes on where it was.
+
+    Args:
+        dataset: checked, with rows of split "train".
+        out: folder of the checkpoint. Work files lie beside it in `.<name>.work` until the end.
+        recipe: settings.
+        seed: the same seed gives the same model.
+        holdout: share of the training rows kept from all fitting to measure on.
+        refit: after measuring, train once more on all training rows and ship that model.
+        pictures: ship exemplar crops in the atlas; only where the data's licence allows it.
+        title: of the model card; the data set's name if not given.
+
+    Returns:
+        The checkpoint folder.
+
+    Raises:
+        ValueError: if unfinished work in the same place has other settings or data.
+    """
+    work = out.with_name(f".{out.name}.work")
+    _claim(work, dataset, recipe, seed, holdout)
+    roles = assign_roles(dataset, holdout, recipe.validation, seed)
+    (work / "first").mkdir(exist_ok=True)
+    model = fit_model(dataset, roles, recipe, seed, work / "first")
+    metrics = measure(dataset, roles, model)
+    metrics["protocol"] = {
+        "seed": seed,
+        "holdout": holdout,
+        "validation": recipe.validation,
+        "fit_images": len(roles.fit),
+        "refitted_on_all_of_train": refit,
+        "recipe": asdict(recipe),
+    }
+    if refit:
+        roles = assign_roles(dataset, 0.0, recipe.validation, seed)
+        (work / "refit").mkdir(exist_ok=True)
+        model = fit_model(dataset, roles, recipe, seed, work / "refit")
+    checkpoint, crops = build_checkpoint(
+        dataset, roles, model, metrics, title or dataset.name, pictures
+    )
+    save_checkpoint(checkpoint, out, crops)
+    shutil.rmtree(work)
+    return out
+
+
+def _claim(work: Path, dataset: Dataset, recipe: Recipe, seed: int, holdout: float) -> None:
+    """Make a folder for this very run, or find the one it left."""
+    labels = sha256(dataset.concept_labels.tobytes() + dataset.diagnoses.tobytes())
+    labels.update("\n".join(dataset.image_ids).encode())
+    claim = {
+        "recipe": asdict(recipe),
+        "seed": seed,
+        "holdout": holdout,
+        "data": labels.hexdigest(),
+    }
+    path = work / "run.json"
+    if path.exists() and read_json(path, 100_000) != claim:
+        raise ValueError(
+            f"{work} holds an unfinished run with other settings or data; delete it, or choose "
+            "another output folder."
+        )
+    work.mkdir(parents=True, exist_ok=True)
+    write_json_atomic(path, claim)
