@@ -5,6 +5,8 @@ case = reasoner.encode(image)
 verdict = reasoner.reason(case, [csr_core.Suppress("streaks", cells=[(3, 4)])])
 """
 
+from typing import TYPE_CHECKING, Any
+
 from csr_core.evidence import (
     Confirm,
     Edit,
@@ -19,7 +21,9 @@ from csr_core.evidence import (
     edits_from_json,
 )
 from csr_core.imaging import ImageError, decode_image
-from csr_core.reasoner import EncodedCase, Reasoner, Verdict, load
+
+if TYPE_CHECKING:
+    from csr_core.reasoner import EncodedCase, Reasoner, Verdict, load
 
 __all__ = [
     "Confirm",
@@ -40,3 +44,12 @@ __all__ = [
     "edits_from_json",
     "load",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # The reasoner pulls in torch, which takes seconds: a page can be served before that.
+    if name in {"EncodedCase", "Reasoner", "Verdict", "load"}:
+        from csr_core import reasoner
+
+        return getattr(reasoner, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
