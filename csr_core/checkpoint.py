@@ -28,11 +28,27 @@ from csr_core.evidence import Profiles
 from csr_core.files import read_json, write_json_atomic
 from csr_core.network import CSRNetwork, NetworkConfig
 
-__all__ = ["Checkpoint", "CheckpointError", "load_checkpoint", "round_weights", "save_checkpoint"]
+__all__ = [
+    "Checkpoint",
+    "CheckpointError",
+    "check_target",
+    "load_checkpoint",
+    "round_weights",
+    "save_checkpoint",
+]
 
 FORMAT = 1
 MAX_JSON_BYTES = 16_000_000
 MAX_WEIGHT_BYTES = 2_000_000_000
+MAX_PROTOTYPE_VALUES = 50_000_000
+_FILES = {
+    "model.safetensors",
+    "config.json",
+    "calibration.json",
+    "metrics.json",
+    "README.md",
+    "atlas",
+}
 _PICTURE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,120}\.jpg")
 
 
@@ -80,8 +96,7 @@ def save_checkpoint(
     Raises:
         CheckpointError: if the folder holds something that is not a checkpoint.
     """
-    if folder.exists() and not (folder / "config.json").exists() and any(folder.iterdir()):
-        raise CheckpointError(f"{folder} holds other files; choose a new or empty folder.")
+    check_target(folder)
     draft = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     (draft / "atlas").mkdir(parents=True)
     try:
@@ -111,10 +126,27 @@ def save_checkpoint(
         retired = draft.with_name(f"{draft.name}.old")
         if folder.exists():
             folder.rename(retired)
-        draft.rename(folder)
+        try:
+            draft.rename(folder)
+        except OSError:
+            if retired.exists():
+                retired.rename(folder)
+            raise
         shutil.rmtree(retired, ignore_errors=True)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def check_target(folder: Path) -> None:
+    """Make sure that a checkpoint may be written: replacing one is fine, other files are not.
+
+    Raises:
+        CheckpointError: if the folder is a file or holds anything a checkpoint does not.
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir() or {path.name for path in folder.iterdir()} - _FILES:
+        raise CheckpointError(f"{folder} holds other files; choose a new or empty folder.")
 
 
 def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
@@ -148,12 +180,15 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
     if not weights.is_file() or weights.stat().st_size > MAX_WEIGHT_BYTES:
         raise CheckpointError("model.safetensors is missing or larger than 2 GB.")
     try:
-        network.load_state_dict({k: v.float() for k, v in load_file(weights).items()})
+        tensors = {k: v.float() for k, v in load_file(weights).items()}
+        network.load_state_dict(tensors)
     except (SafetensorError, RuntimeError) as error:
+        detail = " ".join(str(error).splitlines()[-1].split())[:200]
         raise CheckpointError(
-            "model.safetensors does not hold the weights config.json speaks of: "
-            f"{str(error).splitlines()[0]}"
+            f"model.safetensors does not hold the weights config.json speaks of: {detail}"
         ) from error
+    if not all(tensor.isfinite().all() for tensor in tensors.values()):
+        raise CheckpointError("model.safetensors holds values that are not finite numbers.")
     card = config.get("card")
     return Checkpoint(
         network=network.to(device),
@@ -199,7 +234,7 @@ def _names(config: dict[str, Any], key: str) -> tuple[str, ...]:
     if (
         not isinstance(names, list)
         or not 1 <= len(names) <= 1000
-        or not all(isinstance(name, str) and 0 < len(name) <= 100 for name in names)
+        or not all(isinstance(name, str) and 0 < len(name) <= 128 for name in names)
         or len(set(names)) < len(names)
     ):
         raise CheckpointError(f"config.json needs {key} as a list of different names.")
@@ -210,26 +245,31 @@ def _build(values: object, concepts: int, classes: int) -> CSRNetwork:
     try:
         if not isinstance(values, dict):
             raise TypeError("it is not an object")
-        config = NetworkConfig(**values)
+        triples = {key: tuple(map(float, values[key])) for key in ("mean", "std")}
+        config = NetworkConfig(**(values | triples))
         sizes = (config.prototypes, config.projection, config.image_size, config.output_stride)
         if (config.concepts, config.classes) != (concepts, classes):
             raise ValueError("its numbers of concepts and classes differ from the names")
         if not all(type(size) is int and 1 <= size <= 4096 for size in sizes):
             raise ValueError("a size is not a whole number from 1 to 4096")
-        for triple in (config.mean, config.std):
-            if len(triple) != 3 or not all(isinstance(v, int | float) for v in triple):
-                raise ValueError("mean and std must have three numbers")
+        if concepts * config.prototypes * config.projection > MAX_PROTOTYPE_VALUES:
+            raise ValueError("its prototypes are larger than any real model's")
+        for triple in triples.values():
+            if len(triple) != 3 or not all(abs(value) < 100 for value in triple):
+                raise ValueError("mean and std must have three small numbers")
+        if not all(value > 0.001 for value in config.std):
+            raise ValueError("std must be positive")
         if not isinstance(config.backbone, str) or "/" in config.backbone or ":" in config.backbone:
             raise ValueError("the backbone must be a plain timm model name")
         return CSRNetwork(config)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, KeyError, ArithmeticError, RuntimeError) as error:
         raise CheckpointError(f"config.json describes no network: {error}.") from error
 
 
 def _profile(calibration: dict[str, Any], key: str, shape: tuple[int, int]) -> NDArray[np.float32]:
     try:
         profile = np.array(calibration.get(key), dtype=np.float32)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, ArithmeticError):
         profile = np.empty(0, dtype=np.float32)
     if profile.shape != shape or not np.isfinite(profile).all():
         raise CheckpointError(f"calibration.json needs {key} as {shape[0]} × {shape[1]} numbers.")
@@ -255,14 +295,14 @@ def _atlas_records(atlas: Atlas) -> dict[str, Any]:
 
 def _read_atlas(folder: Path, shape: tuple[int, int], config: NetworkConfig) -> Atlas:
     records = _read(folder / "atlas", "atlas.json").get("entries")
-    cells = config.image_size // config.output_stride
+    cells = config.grid[0]
     K, M = shape
     if not isinstance(records, list) or len(records) != K * M:
         raise CheckpointError(f"atlas.json needs {K * M} entries, one a prototype.")
     try:
         entries = [_entry(record, folder / "atlas", cells) for record in records]
         return Atlas([entries[concept * M : (concept + 1) * M] for concept in range(K)])
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, KeyError, ArithmeticError) as error:
         raise CheckpointError(f"atlas.json is damaged: {error}.") from error
 
 
@@ -270,16 +310,22 @@ def _entry(record: dict[str, Any], folder: Path, cells: int) -> AtlasEntry:
     picture = record["picture"]
     if picture is not None and not _PICTURE.fullmatch(picture):
         raise ValueError("a picture is not the plain name of a .jpg file")
-    if not (0 <= int(record["row"]) < cells and 0 <= int(record["column"]) < cells):
+    for key in ("concept", "prototype", "row", "column", "hits"):
+        if type(record[key]) is not int:
+            raise ValueError(f"{key} is not a whole number")
+    if not (0 <= record["row"] < cells and 0 <= record["column"] < cells):
         raise ValueError(f"a patch is outside the grid of {cells} × {cells}")
+    figures = np.array([record["similarity"], record["reliance"]])
+    if figures.dtype.kind not in "if" or not np.isfinite(figures).all():
+        raise ValueError("similarity and reliance must be numbers")
     return AtlasEntry(
-        concept=int(record["concept"]),
-        prototype=int(record["prototype"]),
+        concept=record["concept"],
+        prototype=record["prototype"],
         image_id=str(record["image_id"])[:200],
-        row=int(record["row"]),
-        column=int(record["column"]),
+        row=record["row"],
+        column=record["column"],
         similarity=float(record["similarity"]),
-        hits=int(record["hits"]),
+        hits=record["hits"],
         reliance=float(record["reliance"]),
         picture=None if picture is None else folder / picture,
     )

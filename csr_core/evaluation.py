@@ -7,12 +7,14 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from csr_core.datasets import Dataset, load_image, region_mask
+from csr_core.files import read_json
 from csr_core.metrics import f1_by_class, pointing_game
 from csr_core.reasoner import Reasoner
 
 __all__ = ["evaluate"]
 
 REGION_SIZE = 256
+MAX_JSON_BYTES = 1_000_000
 POINTING_PROTOCOL = (
     "A hit is a largest pixel of the concept's map, max over its prototypes, inside the region of "
     f"that concept; maps upsampled bicubically to {REGION_SIZE} px; every (image, concept) pair "
@@ -29,8 +31,9 @@ def evaluate(reasoner: Reasoner, dataset: Dataset, split: str) -> dict[str, Any]
         split: name of the rows to measure on.
 
     Returns:
-        JSON values: `macro_f1`, `f1_by_class`, `prototypes_alive` and, where the data set has
-        regions, `pointing_game` with the rate of a random point beside it.
+        JSON values: `macro_f1`, `f1_by_class`, `prototypes_alive`; where the data set states it,
+        the Bayes-optimal macro-F1; where it has regions, `pointing_game` with the rate of a
+        random point beside it.
 
     Raises:
         ValueError: if the data set has other concepts or classes, or no image in the split.
@@ -62,7 +65,21 @@ def evaluate(reasoner: Reasoner, dataset: Dataset, split: str) -> dict[str, Any]
         "f1_by_class": dict(zip(dataset.classes, by_class.tolist(), strict=True)),
         "prototypes_alive": float(reasoner.atlas.alive.mean()),
     }
+    figures |= _bayes_optimal(dataset, split)
     figures |= _pointing(maps, dataset, rows)
+    return figures
+
+
+def _bayes_optimal(dataset: Dataset, split: str) -> dict[str, float]:
+    """What no reader of the true concepts can beat, where the data set states it (phantoms do)."""
+    description = read_json(dataset.root / "dataset.json", MAX_JSON_BYTES)
+    best = description.get("bayes_optimal_macro_f1")
+    by_split = description.get("split_bayes_macro_f1")
+    figures = {}
+    if isinstance(best, int | float):
+        figures["bayes_optimal_macro_f1"] = float(best)
+    if isinstance(by_split, dict) and isinstance(by_split.get(split), int | float):
+        figures["bayes_rule_macro_f1_on_these_images"] = float(by_split[split])
     return figures
 
 

@@ -6,6 +6,7 @@ disjoint focus boxes both keep their evidence, and suppressing a patch twice is 
 """
 
 import operator
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -48,23 +49,36 @@ class EditError(ValueError):
     """An edit names a concept or a patch that does not exist, or is malformed."""
 
 
-class _Region:
-    """Freezes the cells of an edit, so that the edit is a value whatever it was made from."""
-
-    cells: Sequence[Cell]
+class _Frozen:
+    """Turns what an edit is made from into plain values, so that the edit is one itself."""
 
     def __post_init__(self) -> None:
-        try:
-            cells = tuple(
-                (operator.index(row), operator.index(column)) for row, column in self.cells
-            )
-        except (TypeError, ValueError):
-            raise EditError("Cells are (row, column) pairs of integers.") from None
-        object.__setattr__(self, "cells", cells)
+        if hasattr(self, "cells"):
+            object.__setattr__(self, "cells", _plain_cells(self.cells))
+        if getattr(self, "concept", None) is not None:
+            object.__setattr__(self, "concept", _plain_concept(self.concept))
+
+
+def _plain_cells(cells: Sequence[Cell]) -> tuple[Cell, ...]:
+    try:
+        return tuple((operator.index(row), operator.index(column)) for row, column in cells)
+    except (TypeError, ValueError):
+        raise EditError("Cells are (row, column) pairs of integers.") from None
+
+
+def _plain_concept(concept: object) -> Concept:
+    if isinstance(concept, str):
+        return concept
+    try:
+        if isinstance(concept, bool):
+            raise TypeError
+        return operator.index(concept)  # type: ignore[arg-type]
+    except TypeError:
+        raise EditError("A concept is given by its name or its index.") from None
 
 
 @dataclass(frozen=True)
-class Suppress(_Region):
+class Suppress(_Frozen):
     """Evidence for one concept in some patches counts no more than when it is absent."""
 
     concept: Concept
@@ -72,7 +86,7 @@ class Suppress(_Region):
 
 
 @dataclass(frozen=True)
-class Force(_Region):
+class Force(_Frozen):
     """Evidence for one concept in some patches counts at least as much as when it is present."""
 
     concept: Concept
@@ -80,35 +94,35 @@ class Force(_Region):
 
 
 @dataclass(frozen=True)
-class Ignore(_Region):
+class Ignore(_Frozen):
     """Some patches are suppressed for every concept."""
 
     cells: Sequence[Cell]
 
 
 @dataclass(frozen=True)
-class Focus(_Region):
+class Focus(_Frozen):
     """Only the union of all focus patches keeps its full evidence."""
 
     cells: Sequence[Cell]
 
 
 @dataclass(frozen=True)
-class Reject:
+class Reject(_Frozen):
     """One concept is suppressed in the whole image."""
 
     concept: Concept
 
 
 @dataclass(frozen=True)
-class Confirm:
+class Confirm(_Frozen):
     """One concept counts at least as much as when it is present, wherever it may be."""
 
     concept: Concept
 
 
 @dataclass(frozen=True)
-class Erase(_Region):
+class Erase(_Frozen):
     """Some patches are restored to what the model saw.
 
     With a concept, marks of that concept are restored; without one, the marks of every concept,
@@ -133,6 +147,14 @@ class Profiles:
 
     absent: NDArray[np.float32]
     present: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        self.absent.setflags(write=False)
+        self.present.setflags(write=False)
+
+    def of(self, concepts: NDArray[np.intp]) -> "Profiles":
+        """The profiles of some concepts, (n, M) each."""
+        return Profiles(self.absent[concepts], self.present[concepts])
 
 
 UNMARKED, SUPPRESSED, FORCED, RESTORED = 0, 1, 2, 3
@@ -268,10 +290,10 @@ def concept_index(concept: Concept, concepts: Sequence[str]) -> int:
     """
     if isinstance(concept, str) and concept in concepts:
         return concepts.index(concept)
-    if isinstance(concept, int | np.integer) and 0 <= concept < len(concepts):
-        return int(concept)
+    if isinstance(concept, int) and 0 <= concept < len(concepts):
+        return concept
     raise EditError(
-        f"There is no concept {concept!r}; the model knows {', '.join(concepts)} "
+        f"There is no concept {reprlib.repr(concept)}; the model knows {', '.join(concepts)} "
         f"(or 0 to {len(concepts) - 1})."
     )
 
@@ -318,7 +340,9 @@ def _edit_from_json(number: int, record: object) -> Edit:
         raise EditError(f"Edit {number} is not an object.")
     kind = record.get("kind")
     if not isinstance(kind, str) or kind not in _KINDS:
-        raise EditError(f"Edit {number} has kind {kind!r}; it must be one of {', '.join(_KINDS)}.")
+        raise EditError(
+            f"Edit {number} has kind {reprlib.repr(kind)}; it must be one of {', '.join(_KINDS)}."
+        )
     if kind in _WHOLE_EDITS:
         return _WHOLE_EDITS[kind](_cells_from_json(number, record.get("cells")))
     concept = record.get("concept")
@@ -350,7 +374,7 @@ def _index(
     for row, column in cells:
         if not (0 <= row < grid[0] and 0 <= column < grid[1]):
             raise EditError(
-                f"Patch ({row}, {column}) is outside the grid of {grid[0]} rows and "
+                f"Patch ({reprlib.repr(row)}, {reprlib.repr(column)}) is outside the grid of {grid[0]} rows and "
                 f"{grid[1]} columns (counted from 0)."
             )
     pairs = np.array(cells, dtype=np.intp).reshape(-1, 2)

@@ -71,7 +71,7 @@ def write_json_atomic(path: Path, value: object) -> None:
     write_bytes_atomic(path, f"{text}\n".encode())
 
 
-def read_json(path: Path, max_bytes: int) -> Any:  # noqa: ANN401 — whatever the file holds
+def read_json(path: Path, max_bytes: int) -> Any:
     """Read a JSON file that may come from anywhere.
 
     Args:

@@ -33,6 +33,9 @@ class NetworkConfig:
         projection: D, channels of the projected space.
         mean: channel means of the images in [0, 1] that the backbone expects.
         std: channel standard deviations that it expects.
+
+    Raises:
+        ValueError: if the patches don't fit the input.
     """
 
     concepts: int
@@ -44,6 +47,19 @@ class NetworkConfig:
     projection: int = 128
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
+
+    def __post_init__(self) -> None:
+        if self.image_size % self.output_stride:
+            raise ValueError(
+                f"An input of {self.image_size} px can't be cut into patches of "
+                f"{self.output_stride} px."
+            )
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the patch grid, (H, W)."""
+        side = self.image_size // self.output_stride
+        return side, side
 
 
 class CSROutput(NamedTuple):

@@ -38,12 +38,13 @@ def exemplar_crop(
     Returns:
         A JPEG. At the border of the image the crop moves inwards.
     """
+    context = min(CONTEXT, side)
     whole = cv2.resize(image, (side * 32, side * 32), interpolation=cv2.INTER_AREA)
-    first = [min(max(index - CONTEXT // 2, 0), side - CONTEXT) for index in cell]
+    first = [min(max(index - context // 2, 0), side - context) for index in cell]
     top, left = (index * 32 for index in first)
-    crop = whole[top : top + CONTEXT * 32, left : left + CONTEXT * 32]
+    crop = whole[top : top + context * 32, left : left + context * 32]
     crop = cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA)
-    scale = size / CONTEXT
+    scale = size / context
     corner = (round((cell[1] - first[1]) * scale), round((cell[0] - first[0]) * scale))
     opposite = (corner[0] + round(scale), corner[1] + round(scale))
     outlined = crop.copy()

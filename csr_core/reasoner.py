@@ -111,8 +111,7 @@ class Reasoner:
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of the patch grid, (H, W)."""
-        cells = self.network.config.image_size // self.network.config.output_stride
-        return cells, cells
+        return self.network.config.grid
 
     @torch.inference_mode()
     def encode(self, image: NDArray[np.uint8] | Image.Image | str | Path) -> EncodedCase:
@@ -191,7 +190,7 @@ class Reasoner:
             case.similarity_maps[touched],
             evidence.marks[touched],
             evidence.focused,
-            Profiles(self.profiles.absent[touched], self.profiles.present[touched]),
+            self.profiles.of(touched),
             semantics,
         )
         return maps, scores

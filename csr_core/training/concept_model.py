@@ -117,7 +117,7 @@ def train_concept_model(
                 )
             index = torch.from_numpy(rows)
             loss = masked_concept_loss(concept_logits, concepts[index], positive)
-            if recipe.diagnosis_weight:
+            if recipe.diagnosis_weight and (diagnoses[index] >= 0).any():
                 loss = loss + recipe.diagnosis_weight * F.cross_entropy(
                     diagnosis_logits,
                     diagnoses[index],

@@ -49,17 +49,17 @@ def build_checkpoint(
     vectors, concepts = present_vectors(model.features, dataset, roles.fit)
     prototypes = F.normalize(model.network.prototypes.detach(), dim=-1).numpy()
     hits = prototype_hits(project_vectors(model.network, vectors), concepts, prototypes)
-    side = model.network.config.image_size // model.network.config.output_stride
+    side = model.network.config.grid[0]
     crops: dict[str, bytes] = {}
     entries: list[list[AtlasEntry]] = []
-    for concept, name in enumerate(dataset.concepts):
+    for concept in range(len(dataset.concepts)):
         entries.append([])
         for prototype in range(hits.shape[1]):
             row = int(rows[concept, prototype])
             cell = divmod(int(cells[concept, prototype]), side)
             picture = None
             if pictures and hits[concept, prototype]:
-                picture = Path(f"{name}_{prototype:03d}.jpg")
+                picture = Path(f"{concept:03d}_{prototype:03d}.jpg")
                 crops[picture.name] = exemplar_crop(load_image(dataset, row), cell, side)
             entries[-1].append(
                 AtlasEntry(

@@ -47,9 +47,10 @@ def cache_features(network: CSRNetwork, dataset: Dataset, path: Path) -> FrozenF
     """
     network.eval()
     size = network.config.image_size
-    side = size // network.config.output_stride
     N, (K, C) = len(dataset), network.concept_head.weight.shape[:2]
-    maps = np.lib.format.open_memmap(path, "w+", dtype=np.float16, shape=(N, C, side, side))
+    maps = np.lib.format.open_memmap(
+        path, "w+", dtype=np.float16, shape=(N, C, *network.config.grid)
+    )
     vectors = np.empty((N, K, C), dtype=np.float32)
     pooled = np.empty((N, C), dtype=np.float32)
     concept_logits = np.empty((N, K), dtype=np.float32)

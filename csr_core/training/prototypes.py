@@ -71,11 +71,18 @@ def initialise_prototypes(
         vectors: v, (N, C), one for every training image and concept present in it.
         concepts: (N,), the concept of each.
         seed: of k-means.
+
+    Raises:
+        ValueError: if a concept has no vector.
     """
     projected = project_vectors(network, vectors)
     K, M, _ = network.prototypes.shape
     for concept in range(K):
         own = projected[concepts == concept]
+        if not len(own):
+            raise ValueError(
+                f"Concept {concept + 1} is present in no image that may be fitted to; label more."
+            )
         clusters = min(M, len(np.unique(own, axis=0)))
         centres = KMeans(clusters, n_init=4, random_state=seed).fit(own).cluster_centers_
         # Fewer vectors than prototypes: the rest repeat a centre and will show as dead.

@@ -27,6 +27,9 @@ class Recipe:
         prototype_epochs: passes over the concept vectors in stage 2.
         validation: share of the training rows that every stage selects on and none is fitted to.
         half_precision: whether stage 1 computes in bfloat16 where the processor is fast at it.
+
+    Raises:
+        ValueError: if a number is out of range.
     """
 
     backbone: str = "tf_efficientnet_lite0"
@@ -44,6 +47,19 @@ class Recipe:
     prototype_epochs: int = 20
     validation: float = 0.15
     half_precision: bool = True
+
+    def __post_init__(self) -> None:
+        counts = ("image_size", "output_stride", "prototypes", "projection", "epochs", "batch")
+        for name in counts:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        if self.image_size % self.output_stride:
+            raise ValueError(
+                f"An image of {self.image_size} px can't be cut into patches of "
+                f"{self.output_stride} px; choose a size that is a multiple of the stride."
+            )
+        if not 0 < self.validation < 1:
+            raise ValueError(f"validation is {self.validation}; it is a share between 0 and 1.")
 
 
 PRESETS: dict[str, Recipe] = {

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 
-from csr_core.checkpoint import save_checkpoint
+from csr_core.checkpoint import check_target, save_checkpoint
 from csr_core.datasets import Dataset
 from csr_core.files import read_json, write_json_atomic
 from csr_core.training.export import build_checkpoint
@@ -43,8 +43,11 @@ def train(
         The checkpoint folder.
 
     Raises:
+        CheckpointError: if `out` holds other files.
         ValueError: if unfinished work in the same place has other settings or data.
     """
+    out = out.resolve()
+    check_target(out)
     work = out.with_name(f".{out.name}.work")
     _claim(work, dataset, recipe, seed, holdout)
     roles = assign_roles(dataset, holdout, recipe.validation, seed)
@@ -74,7 +77,7 @@ def train(
 def _claim(work: Path, dataset: Dataset, recipe: Recipe, seed: int, holdout: float) -> None:
     """Make a folder for this very run, or find the one it left."""
     labels = sha256(dataset.concept_labels.tobytes() + dataset.diagnoses.tobytes())
-    labels.update("\n".join(dataset.image_ids).encode())
+    labels.update("\n".join(dataset.image_ids + dataset.splits).encode())
     claim = {
         "recipe": asdict(recipe),
         "seed": seed,
