@@ -55,8 +55,9 @@ class _Frozen:
     def __post_init__(self) -> None:
         if hasattr(self, "cells"):
             object.__setattr__(self, "cells", _plain_cells(self.cells))
-        if getattr(self, "concept", None) is not None:
-            object.__setattr__(self, "concept", _plain_concept(self.concept))
+        concept = getattr(self, "concept", None)
+        if concept is not None:
+            object.__setattr__(self, "concept", _plain_concept(concept))
 
 
 def _plain_cells(cells: Sequence[Cell]) -> tuple[Cell, ...]:
@@ -374,8 +375,8 @@ def _index(
     for row, column in cells:
         if not (0 <= row < grid[0] and 0 <= column < grid[1]):
             raise EditError(
-                f"Patch ({reprlib.repr(row)}, {reprlib.repr(column)}) is outside the grid of {grid[0]} rows and "
-                f"{grid[1]} columns (counted from 0)."
+                f"Patch {reprlib.repr((row, column))} is outside the grid of {grid[0]} rows "
+                f"and {grid[1]} columns (counted from 0)."
             )
     pairs = np.array(cells, dtype=np.intp).reshape(-1, 2)
     return pairs[:, 0], pairs[:, 1]

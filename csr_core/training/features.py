@@ -46,11 +46,9 @@ def cache_features(network: CSRNetwork, dataset: Dataset, path: Path) -> FrozenF
         path: file for the feature maps.
     """
     network.eval()
-    size = network.config.image_size
     N, (K, C) = len(dataset), network.concept_head.weight.shape[:2]
-    maps = np.lib.format.open_memmap(
-        path, "w+", dtype=np.float16, shape=(N, C, *network.config.grid)
-    )
+    shape = (N, C, *network.config.grid)
+    maps = np.lib.format.open_memmap(path, "w+", dtype=np.float16, shape=shape)
     vectors = np.empty((N, K, C), dtype=np.float32)
     pooled = np.empty((N, C), dtype=np.float32)
     concept_logits = np.empty((N, K), dtype=np.float32)
