@@ -43,6 +43,7 @@ ALPHA = 0.2
 
 MAX_EDITS = 10_000
 MAX_CELLS = 128 * 128
+MAX_BITS = 256  # Python refuses to print an integer of thousands of digits
 
 
 class EditError(ValueError):
@@ -62,20 +63,25 @@ class _Frozen:
 
 def _plain_cells(cells: Sequence[Cell]) -> tuple[Cell, ...]:
     try:
-        return tuple((operator.index(row), operator.index(column)) for row, column in cells)
+        return tuple((_plain_index(row), _plain_index(column)) for row, column in cells)
     except (TypeError, ValueError):
         raise EditError("Cells are (row, column) pairs of integers.") from None
 
 
 def _plain_concept(concept: object) -> Concept:
-    if isinstance(concept, str):
-        return concept
     try:
-        if isinstance(concept, bool):
-            raise TypeError
-        return operator.index(concept)  # type: ignore[arg-type]
-    except TypeError:
+        return concept if isinstance(concept, str) else _plain_index(concept)
+    except (TypeError, ValueError):
         raise EditError("A concept is given by its name or its index.") from None
+
+
+def _plain_index(value: Any) -> int:
+    if isinstance(value, bool):
+        raise TypeError
+    index = operator.index(value)
+    if index.bit_length() > MAX_BITS:
+        raise ValueError
+    return index
 
 
 @dataclass(frozen=True)
@@ -375,7 +381,7 @@ def _index(
     for row, column in cells:
         if not (0 <= row < grid[0] and 0 <= column < grid[1]):
             raise EditError(
-                f"Patch {reprlib.repr((row, column))} is outside the grid of {grid[0]} rows "
+                f"Patch ({row}, {column}) is outside the grid of {grid[0]} rows "
                 f"and {grid[1]} columns (counted from 0)."
             )
     pairs = np.array(cells, dtype=np.intp).reshape(-1, 2)
