@@ -10,6 +10,7 @@ README.md           the model card
 
 import hashlib
 import re
+import reprlib
 import secrets
 import shutil
 from collections.abc import Mapping
@@ -145,7 +146,8 @@ def check_target(folder: Path) -> None:
     """
     if not folder.exists():
         return
-    if not folder.is_dir() or {path.name for path in folder.iterdir()} - _FILES:
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
+    if names and (names - _FILES or not _is_ours(folder)):
         raise CheckpointError(f"{folder} holds other files; choose a new or empty folder.")
 
 
@@ -164,7 +166,8 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
     config = _read(folder, "config.json")
     if config.get("format") != FORMAT:
         raise CheckpointError(
-            f"config.json has format {config.get('format')!r}; this version reads {FORMAT}."
+            f"config.json has format {reprlib.repr(config.get('format'))}; this version reads "
+            f"{FORMAT}."
         )
     concepts, classes = _names(config, "concepts"), _names(config, "classes")
     network = _build(config.get("network"), len(concepts), len(classes))
@@ -189,6 +192,8 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
         ) from error
     if not all(tensor.isfinite().all() for tensor in tensors.values()):
         raise CheckpointError("model.safetensors holds values that are not finite numbers.")
+    if not (network.task_head.score_deviation > 0).all():
+        raise CheckpointError("model.safetensors has a score deviation that is not positive.")
     card = config.get("card")
     return Checkpoint(
         network=network.to(device),
@@ -201,6 +206,14 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
         readme=_read_card(folder),
         model_hash=hashlib.sha256(weights.read_bytes()).hexdigest(),
     )
+
+
+def _is_ours(folder: Path) -> bool:
+    try:
+        config = read_json(folder / "config.json", MAX_JSON_BYTES)
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and config.get("format") == FORMAT and "network" in config
 
 
 def round_weights(network: CSRNetwork) -> None:
@@ -263,7 +276,7 @@ def _build(values: object, concepts: int, classes: int) -> CSRNetwork:
             raise ValueError("the backbone must be a plain timm model name")
         return CSRNetwork(config)
     except (TypeError, ValueError, KeyError, ArithmeticError, RuntimeError) as error:
-        raise CheckpointError(f"config.json describes no network: {error}.") from error
+        raise CheckpointError(f"config.json describes no network: {str(error)[:200]}.") from error
 
 
 def _profile(calibration: dict[str, Any], key: str, shape: tuple[int, int]) -> NDArray[np.float32]:
@@ -303,7 +316,7 @@ def _read_atlas(folder: Path, shape: tuple[int, int], config: NetworkConfig) -> 
         entries = [_entry(record, folder / "atlas", cells) for record in records]
         return Atlas([entries[concept * M : (concept + 1) * M] for concept in range(K)])
     except (TypeError, ValueError, KeyError, ArithmeticError) as error:
-        raise CheckpointError(f"atlas.json is damaged: {error}.") from error
+        raise CheckpointError(f"atlas.json is damaged: {str(error)[:200]}.") from error
 
 
 def _entry(record: dict[str, Any], folder: Path, cells: int) -> AtlasEntry:
@@ -311,8 +324,8 @@ def _entry(record: dict[str, Any], folder: Path, cells: int) -> AtlasEntry:
     if picture is not None and not _PICTURE.fullmatch(picture):
         raise ValueError("a picture is not the plain name of a .jpg file")
     for key in ("concept", "prototype", "row", "column", "hits"):
-        if type(record[key]) is not int:
-            raise ValueError(f"{key} is not a whole number")
+        if type(record[key]) is not int or record[key] < 0:
+            raise ValueError(f"{key} is not a whole number from 0")
     if not (0 <= record["row"] < cells and 0 <= record["column"] < cells):
         raise ValueError(f"a patch is outside the grid of {cells} × {cells}")
     figures = np.array([record["similarity"], record["reliance"]])

@@ -49,6 +49,8 @@ class NetworkConfig:
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
 
     def __post_init__(self) -> None:
+        if self.output_stride < 1 or self.image_size < self.output_stride:
+            raise ValueError(f"An input of {self.image_size} px has no patch.")
         if self.image_size % self.output_stride:
             raise ValueError(
                 f"An input of {self.image_size} px can't be cut into patches of "
