@@ -61,8 +61,8 @@ def train(
         "epochs": epochs,
         "weights": weights,
     }
-    recipe = replace(PRESETS[preset], **{k: v for k, v in chosen.items() if v is not None})
     try:
+        recipe = replace(PRESETS[preset], **{k: v for k, v in chosen.items() if v is not None})
         dataset = load_dataset(data, check_images=True)
         folder = run(
             dataset,
@@ -96,11 +96,11 @@ def evaluate(
 
     try:
         figures = measure(load(checkpoint), load_dataset(data, for_training=False), split)
+        typer.echo(json.dumps(figures, indent=2))
+        if json_file is not None:
+            write_json_atomic(json_file, figures)
     except (OSError, ValueError) as error:
         raise _refusal(str(error)) from error
-    typer.echo(json.dumps(figures, indent=2))
-    if json_file is not None:
-        write_json_atomic(json_file, figures)
 
 
 @app.command()
