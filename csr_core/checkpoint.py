@@ -112,6 +112,8 @@ def save_checkpoint(
                 "card": dict(checkpoint.card),
             },
         )
+        # safetensors writes files for the owner's eyes only.
+        shutil.copymode(draft / "config.json", draft / "model.safetensors")
         write_json_atomic(
             draft / "calibration.json",
             {
