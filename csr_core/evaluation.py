@@ -36,7 +36,8 @@ def evaluate(reasoner: Reasoner, dataset: Dataset, split: str) -> dict[str, Any]
         random point beside it.
 
     Raises:
-        ValueError: if the data set has other concepts or classes, or no image in the split.
+        ValueError: if the data set has other concepts or classes, or no
+            diagnosed image in the split.
     """
     if (dataset.concepts, dataset.classes) != (reasoner.concepts, reasoner.classes):
         raise ValueError(
@@ -48,14 +49,16 @@ def evaluate(reasoner: Reasoner, dataset: Dataset, split: str) -> dict[str, Any]
         raise ValueError(
             f"No image in split {split!r}; there is {', '.join(sorted(set(dataset.splits)))}."
         )
+    truth = dataset.diagnoses[rows]
+    known = truth >= 0
+    if not known.any():
+        raise ValueError(f"No image of split {split!r} has a known diagnosis to compare with.")
     predicted = np.empty(len(rows), dtype=np.int64)
     maps = np.empty((len(rows), len(dataset.concepts), *reasoner.grid), dtype=np.float32)
     for index, row in enumerate(tqdm(rows, desc="measuring", unit="image")):
         case = reasoner.encode(load_image(dataset, row))
         predicted[index] = reasoner.reason(case).probabilities.argmax()
         maps[index] = reasoner.concept_maps(case)
-    truth = dataset.diagnoses[rows]
-    known = truth >= 0
     by_class = f1_by_class(truth[known], predicted[known], len(dataset.classes))
     figures: dict[str, Any] = {
         "data": dataset.name,

@@ -35,7 +35,7 @@ class NetworkConfig:
         std: channel standard deviations that it expects.
 
     Raises:
-        ValueError: if the patches don't fit the input.
+        ValueError: if the patches don't fit the input, or the projection is too small.
     """
 
     concepts: int
@@ -49,6 +49,11 @@ class NetworkConfig:
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
 
     def __post_init__(self) -> None:
+        if self.projection < 4:
+            # Half the channels are normalised over themselves: of one, nothing would be left.
+            raise ValueError(
+                f"A projection of {self.projection} channels is too small; 4 is least."
+            )
         if self.output_stride < 1 or self.image_size < self.output_stride:
             raise ValueError(f"An input of {self.image_size} px has no patch.")
         if self.image_size % self.output_stride:

@@ -159,4 +159,4 @@ def _temperature(logits: NDArray[np.float64], diagnoses: NDArray[np.int64], clas
             diagnoses, odds / odds.sum(axis=1, keepdims=True), labels=np.arange(classes)
         )
 
-    return float(np.exp(minimize_scalar(loss, bounds=(-2.5, 2.5), method="bounded").x))
+    return float(np.exp(minimize_scalar(loss, bounds=(-6, 6), method="bounded").x))
