@@ -1,0 +1,103 @@
+// What goes over the wire: opening a case, asking about a step, and carrying on while the server
+// is away.
+
+function unpack(text, Type) {
+  return new Type(Uint8Array.from(atob(text), (character) => character.charCodeAt(0)).buffer);
+}
+
+function makeEntry(source, opened) {
+  const [rows, columns] = opened.grid;
+  const cells = rows * columns;
+  const maps = unpack(opened.maps, Float32Array);
+  const base = {
+    verdict: opened.verdict,
+    maps: opened.concepts.map((_, index) => maps.subarray(index * cells, (index + 1) * cells)),
+  };
+  const { probabilities, contributions } = opened.verdict;
+  const first = {
+    edits: [],
+    kind: "",
+    label: "",
+    marks: opened.concepts.map(() => new Uint8Array(cells)),
+    calls: opened.concepts.map(() => null),
+    answer: base,
+  };
+  return {
+    ...opened,
+    source,
+    base,
+    shown: base,
+    likeness: unpack(opened.likeness, Float32Array),
+    resembles: unpack(opened.resembles, Uint16Array),
+    order: probabilities
+      .map((_, index) => index)
+      .sort((one, other) => probabilities[other] - probabilities[one]),
+    contributionScale: Math.max(0.5, ...contributions.flat().map(Math.abs)) * 1.2,
+    steps: [first],
+    position: 0,
+  };
+}
+
+async function requestOpening(source) {
+  const model = ref("model").value;
+  const request = source.file
+    ? { binary: true, data: { model, picture: source.file } }
+    : { model, case: source.name };
+  return server.open_case(request);
+}
+
+/** Ask until the server answers; while it is away, keep trying only what is still wanted. */
+async function persist(request, wanted) {
+  for (let pause = 500; wanted(); pause = Math.min(2 * pause, 4000)) {
+    const answer = await request();
+    if (answer) {
+      ref("banner").hidden = true;
+      return answer;
+    }
+    ref("banner").hidden = false;
+    await sleep(pause);
+  }
+  return null;
+}
+
+/** Get the answer of a step, once however often it is asked for. */
+function ask(entry, step) {
+  step.asking ??= answerStep(entry, step).finally(() => (step.asking = null));
+  return step.asking;
+}
+
+async function answerStep(entry, step) {
+  const wanted = () => session.entry === entry && entry.steps.includes(step);
+  let answer, semantics;
+  do {
+    semantics = ref("semantics").value;
+    const request = () => server.reason({ key: entry.key, edits: step.edits, semantics });
+    answer = await persist(request, wanted);
+    if (answer?.expired) {
+      const reopened = await persist(() => requestOpening(entry.source), wanted);
+      if (reopened?.key) {
+        entry.key = reopened.key;
+        answer = await persist(request, wanted);
+      }
+    }
+  } while (answer && semantics !== ref("semantics").value);
+  if (!answer) return;
+  if (answer.error) {
+    toast(answer.error);
+    if (wanted()) goTo(entry.steps.indexOf(step) - 1);
+    return;
+  }
+  const maps = entry.base.maps.map((map, index) =>
+    answer.maps[index] ? unpack(answer.maps[index], Float32Array) : map
+  );
+  step.answer = { verdict: answer.verdict, maps };
+}
+
+/** Ask for what the history lacks, such as steps undone before their answer had come. */
+async function fillHistory(entry) {
+  for (const step of entry.steps) {
+    if (step.answer || session.entry !== entry) continue;
+    await ask(entry, step);
+    if (session.entry === entry) panel.updateChips({ entry, diagnosis: session.diagnosis });
+  }
+}

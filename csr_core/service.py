@@ -1,0 +1,310 @@
+"""What the review screen asks for, as functions from plain values to plain values.
+
+Everything that arrives here is untrusted, and everything that leaves is ready for JSON. Refusals
+are exceptions whose message is one sentence for the person at the screen (`REFUSALS`).
+"""
+
+import base64
+import threading
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from csr_core.cases import CaseExpired, CaseStore, OpenCase
+from csr_core.datasets.problems import is_safe_id
+from csr_core.evidence import EditError, edits_from_json
+from csr_core.files import read_json
+from csr_core.imaging import ImageError, decode_image
+from csr_core.overlays import exemplar_crop
+
+if TYPE_CHECKING:
+    from csr_core.atlas import AtlasEntry
+    from csr_core.reasoner import Reasoner, Verdict
+
+__all__ = ["REFUSALS", "Models", "RequestError", "ReviewService"]
+
+PICTURE_SIDE = 1024
+THUMBNAIL_SIDE = 220
+MAX_JSON_BYTES = 16_000_000
+
+
+class RequestError(ValueError):
+    """A request lacks a field, or a field holds what it may not."""
+
+
+REFUSALS = (RequestError, ImageError, EditError, CaseExpired)
+
+
+class Models:
+    """The checkpoints of a folder, each loaded once at its first use and shared by everyone.
+
+    Args:
+        folder: holds one folder a checkpoint.
+
+    Raises:
+        FileNotFoundError: if there is no checkpoint in the folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folders = {path.parent.name: path.parent for path in folder.glob("*/config.json")}
+        if not self._folders:
+            raise FileNotFoundError(
+                f"There is no checkpoint in {folder}; give the folder that holds checkpoint "
+                "folders, or train one with `python -m csr_core train`."
+            )
+        self.names = tuple(sorted(self._folders))
+        self._locks = {name: threading.Lock() for name in self.names}
+        self._reasoners: dict[str, Reasoner] = {}
+
+    def get(self, name: str) -> "Reasoner":
+        """Return a model, loading it if this is its first use.
+
+        Raises:
+            RequestError: if there is no model of that name.
+        """
+        if name not in self._locks:
+            raise RequestError(f"There is no model of that name; choose {' or '.join(self.names)}.")
+        with self._locks[name]:
+            if name not in self._reasoners:
+                import csr_core  # here, because it pulls in torch: the page is served before that
+
+                try:
+                    self._reasoners[name] = csr_core.load(self._folders[name])
+                except ValueError as error:
+                    raise RequestError(f"The model {name} can't be loaded: {error}") from error
+            return self._reasoners[name]
+
+    def summary(self, name: str) -> dict[str, Any]:
+        """Describe a model from its card, without loading its weights."""
+        config = read_json(self._folders[name] / "config.json", MAX_JSON_BYTES)
+        card = config.get("card") if isinstance(config, dict) else None
+        card = card if isinstance(card, dict) else {}
+        return {"name": name, "title": str(card.get("title", name)), "card": card}
+
+
+class ReviewService:
+    """Opens cases and reasons about them.
+
+    Args:
+        models: to choose from.
+        gallery: folder of the bundled cases, with its list `cases.json`.
+        store: of open cases.
+        data: data folder whose pictures the atlas may show for checkpoints that ship none.
+    """
+
+    def __init__(
+        self, models: Models, gallery: Path, store: CaseStore, data: Path | None = None
+    ) -> None:
+        self._models = models
+        self._store = store
+        self._data = data
+        records = read_json(gallery / "cases.json", MAX_JSON_BYTES)
+        self._gallery = {
+            Path(record["file"]).stem: (gallery / record["file"], str(record["title"]))
+            for record in records
+        }
+        self._thumbnail = cache(lambda path: _data_url(decode_image(path), THUMBNAIL_SIDE))
+
+    def start(self) -> dict[str, Any]:
+        """List the models and the bundled cases, with thumbnails."""
+        return {
+            "models": [self._models.summary(name) for name in self._models.names],
+            "cases": [
+                {"name": name, "title": title, "thumbnail": self._thumbnail(path)}
+                for name, (path, title) in self._gallery.items()
+            ],
+        }
+
+    def warm_up(self) -> None:
+        """Load the first model and encode a bundled case, so that the first visitor need not wait.
+
+        The first forward pass of a process is several times slower than all that follow.
+        """
+        path, _ = next(iter(self._gallery.values()))
+        self._models.get(self._models.names[0]).encode(decode_image(path))
+
+    def open_bundled(self, model: object, name: object) -> dict[str, Any]:
+        """Open a bundled case; see `open_image` for the answer.
+
+        Raises:
+            RequestError: if there is no such case or model.
+        """
+        if not isinstance(name, str) or name not in self._gallery:
+            raise RequestError("There is no bundled case of that name.")
+        path, title = self._gallery[name]
+        return self.open_image(model, path, title)
+
+    def open_image(self, model: object, source: bytes | Path, title: str) -> dict[str, Any]:
+        """Encode an image and keep the case open.
+
+        Args:
+            model: name of a checkpoint.
+            source: bytes or path of an image file.
+            title: for people, also in refusals.
+
+        Returns:
+            The key of the case, what the model looks for, the picture, the tops of the colour
+            scales, the maps to paint (base64, float32, K·H·W), for every patch which living
+            prototype of each concept it resembles most (uint16) and how much (float32, -inf if
+            none lives), and the verdict without edits.
+
+        Raises:
+            ImageError: if the image can't be used.
+            RequestError: if there is no such model.
+        """
+        pixels = decode_image(source, what=title)
+        name = _text(model, "model")
+        reasoner = self._models.get(name)
+        encoded = reasoner.encode(pixels)
+        maps = np.asarray(reasoner.concept_maps(encoded), dtype=np.float32)  # (K, H, W)
+        alive = reasoner.atlas.alive[:, :, None, None]  # (K, M, 1, 1)
+        living = np.where(alive, encoded.similarity_maps, -np.inf)  # (K, M, H, W)
+        return {
+            "key": self._store.put(OpenCase(name, encoded, maps)),
+            "model": self._models.summary(name),
+            "title": title,
+            "concepts": list(reasoner.concepts),
+            "classes": list(reasoner.classes),
+            "grid": list(reasoner.grid),
+            "scales": _scales(reasoner),
+            "picture": _data_url(pixels, PICTURE_SIDE),
+            "maps": _packed(maps),
+            "likeness": _packed(living.max(axis=1).astype("<f4")),
+            "resembles": _packed(living.argmax(axis=1).astype("<u2")),
+            "prototypes": encoded.similarity_maps.shape[1],
+            "verdict": _verdict(reasoner, reasoner.reason(encoded)),
+        }
+
+    def reason(
+        self, key: object, edits: object, semantics: object = "calibrated"
+    ) -> dict[str, Any]:
+        """Reason about an open case under a list of edits.
+
+        Returns:
+            The verdict, and the maps that differ from those of the unedited case, by concept
+            index (base64, float32, H·W).
+
+        Raises:
+            CaseExpired: if the case is not open.
+            EditError: if an edit is malformed or does not fit the case.
+            RequestError: if a field is malformed.
+        """
+        case = self._store.get(_text(key, "key"))
+        reasoner = self._models.get(case.model)
+        checked = edits_from_json(edits)
+        meaning = _semantics(semantics)
+        verdict = reasoner.reason(case.encoded, checked, meaning)
+        maps = reasoner.concept_maps(case.encoded, checked, meaning)  # (K, H, W)
+        changed = np.flatnonzero((maps != case.concept_maps).any(axis=(1, 2)))
+        return {
+            "verdict": _verdict(reasoner, verdict),
+            "maps": {str(concept): _packed(maps[concept]) for concept in changed},
+        }
+
+    def exemplar(self, model: object, concept: object, prototype: object) -> dict[str, Any]:
+        """Describe the training patch that a prototype stands for.
+
+        Args:
+            model: name of a checkpoint.
+            concept: index of a concept.
+            prototype: its number within the concept.
+
+        Raises:
+            RequestError: if there is no such model or prototype.
+        """
+        reasoner = self._models.get(_text(model, "model"))
+        K, M = reasoner.atlas.shape
+        entry = reasoner.atlas[_index(concept, "concept", K), _index(prototype, "prototype", M)]
+        return {
+            "image_id": entry.image_id,
+            "row": entry.row,
+            "column": entry.column,
+            "hits": entry.hits,
+            "reliance": entry.reliance,
+            "picture": self._exemplar_picture(entry, reasoner.grid),
+        }
+
+    def _exemplar_picture(self, entry: "AtlasEntry", grid: tuple[int, int]) -> str | None:
+        try:
+            if entry.picture is not None:
+                return _data_url(decode_image(entry.picture), PICTURE_SIDE)
+            path = self._training_image(entry.image_id)
+            if path is None:
+                return None
+            return _jpeg_url(exemplar_crop(decode_image(path), (entry.row, entry.column), grid[0]))
+        except ImageError:
+            return None
+
+    def _training_image(self, image_id: str) -> Path | None:
+        if self._data is None or not is_safe_id(image_id):
+            return None
+        images = self._data / "images"
+        return next(
+            (path for place in ("", "*/") for path in images.glob(f"{place}{image_id}.*")), None
+        )
+
+
+def _verdict(reasoner: "Reasoner", verdict: "Verdict") -> dict[str, Any]:
+    return {
+        "probabilities": verdict.probabilities.tolist(),
+        "logits": verdict.logits.tolist(),
+        "base": verdict.base.tolist(),
+        "contributions": verdict.contributions.tolist(),
+        "similarities": reasoner.concept_scores(verdict).tolist(),
+    }
+
+
+def _scales(reasoner: "Reasoner") -> list[float]:
+    """Similarity at the top of each concept's colour scale, the same for all cases of a model.
+
+    Concepts live at different heights of the cosine, and none near 1, so one scale up to 1 would
+    show most of them grey; a scale for each case would hide what an edit did. A quarter is left
+    above the typical score of a present concept, for cases that are clearer than typical.
+    """
+    typical = reasoner.profiles.present.max(axis=1).astype(np.float64)  # (K,)
+    tops = np.ceil(np.round(12.5 * np.maximum(typical, 0.1), 3)) / 10
+    return np.minimum(tops, 1.0).tolist()
+
+
+def _text(value: object, field: str) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= 200:
+        raise RequestError(f"The request needs {field!r} as a short text.")
+    return value
+
+
+def _index(value: object, field: str, count: int) -> int:
+    if type(value) is not int or not 0 <= value < count:
+        raise RequestError(f"The request needs {field!r} as a whole number from 0 to {count - 1}.")
+    return value
+
+
+def _semantics(value: object) -> Literal["calibrated", "paper"]:
+    if value == "calibrated" or value == "paper":
+        return value
+    raise RequestError("Edits are read as 'calibrated' or as 'paper'.")
+
+
+def _packed(array: NDArray[Any]) -> str:
+    """Little-endian bytes of an array in base64: exact, and ten times faster to read than JSON."""
+    return base64.b64encode(array.tobytes()).decode("ascii")
+
+
+def _data_url(pixels: NDArray[np.uint8], side: int) -> str:
+    """JPEG of (H, W, 3) RGB pixels, shrunk so that the longer side is at most `side`."""
+    scale = side / max(pixels.shape[:2])
+    if scale < 1:
+        size = [max(1, round(length * scale)) for length in pixels.shape[1::-1]]
+        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    done, data = cv2.imencode(
+        ".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90]
+    )
+    assert done
+    return _jpeg_url(data.tobytes())
+
+
+def _jpeg_url(data: bytes) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(data).decode("ascii")

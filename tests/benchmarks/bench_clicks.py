@@ -1,0 +1,99 @@
+"""Measure click to repaint in Chromium: 50 real clicks on patches, numbers and overlay painted.
+
+    python tests/benchmarks/bench_clicks.py [--checkpoints DIR] [--clicks N]
+
+The clock starts at the time stamp of the mouse press event, includes the release, the request, the
+reasoning and the answer, and stops in the frame after the one that painted numbers and overlay.
+"""
+
+import argparse
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+TARGET_MEDIAN, TARGET_P95 = 60, 120  # milliseconds
+
+WATCH = """() => {
+  const studio = document.querySelector('[data-ref=studio]');
+  window.latencies = [];
+  let pressed = null;
+  addEventListener('pointerdown', (event) => (pressed = event.timeStamp), true);
+  new MutationObserver(() =>
+    requestAnimationFrame(() => {
+      if (pressed !== null) window.latencies.push(performance.now() - pressed);
+      pressed = null;
+    })
+  ).observe(studio, { attributeFilter: ['data-painted'] });
+}"""
+
+
+def measure(page: Page, clicks: int) -> list[float]:
+    """Click patches one after another, suppressing and forcing, and return milliseconds."""
+    page.wait_for_selector("[data-ref=studio][data-painted]", timeout=120_000)
+    page.evaluate(WATCH)
+    box = page.locator("[data-ref=frame]").bounding_box()
+    for click in range(clicks):
+        page.keyboard.press("sf"[click % 2])
+        x = box["x"] + box["width"] * (0.1 + 0.8 * ((7 * click) % clicks) / clicks)
+        y = box["y"] + box["height"] * (0.1 + 0.8 * ((13 * click) % clicks) / clicks)
+        page.mouse.click(x, y)
+        page.wait_for_function(f"window.latencies.length > {click}", polling=5)
+    return page.evaluate("window.latencies")
+
+
+def main() -> None:
+    """Serve the studio, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--checkpoints", type=Path, default=ROOT / "checkpoints")
+    parser.add_argument("--clicks", type=int, default=50)
+    arguments = parser.parse_args()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "app.py", "--port", str(port)]
+    command += ["--checkpoints", str(arguments.checkpoints)]
+    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    try:
+        url = f"http://127.0.0.1:{port}/"
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(url).close()
+                break
+            except OSError:
+                time.sleep(0.2)
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=shutil.which("chromium"), args=FLAGS
+            )
+            page = browser.new_page(viewport={"width": 1280, "height": 720})
+            page.goto(url)
+            latencies = sorted(measure(page, arguments.clicks))
+            browser.close()
+    finally:
+        server.terminate()
+    median = statistics.median(latencies)
+    p95 = statistics.quantiles(latencies, n=20, method="inclusive")[-1]
+    print(f"click to repaint over {len(latencies)} clicks, milliseconds")
+    print(f"  median {median:5.1f}  (target at most {TARGET_MEDIAN})")
+    print(f"  p95    {p95:5.1f}  (target at most {TARGET_P95})")
+
+
+if __name__ == "__main__":
+    main()

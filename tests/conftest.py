@@ -1,0 +1,64 @@
+"""Fixtures shared by all tests."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+# A busy computer is no failure: time is bounded for whole tests, not for single examples.
+settings.register_profile("csr", deadline=None)
+settings.load_profile("csr")
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two small untrained checkpoints, `first` (synthetic) and `second`."""
+    import torch
+
+    from csr_core.atlas import Atlas, AtlasEntry
+    from csr_core.checkpoint import Checkpoint, save_checkpoint
+    from csr_core.evidence import Profiles
+    from csr_core.network import CSRNetwork, NetworkConfig
+
+    folder = tmp_path_factory.mktemp("checkpoints")
+    concepts = ("pigment_network", "streaks", "a_concept_with_quite_a_long_name")
+    classes = ("nevus", "melanoma")
+    K, M = len(concepts), 4
+    for number, name in enumerate(("first", "second")):
+        torch.manual_seed(number)
+        network = CSRNetwork(
+            NetworkConfig(K, len(classes), backbone="test_resnet", prototypes=M, projection=16)
+        )
+        network.task_head.weight.data.normal_()
+        entries = [
+            [
+                AtlasEntry(k, m, f"training_{k}_{m}", k, m, 0.9, hits=m, reliance=0.1)
+                for m in range(M)
+            ]
+            for k in range(K)
+        ]
+        checkpoint = Checkpoint(
+            network=network,
+            concepts=concepts,
+            classes=classes,
+            profiles=Profiles(
+                absent=np.full((K, M), -0.5, np.float32), present=np.full((K, M), 0.95, np.float32)
+            ),
+            atlas=Atlas(entries),
+            card={"title": f"The {name} model", "synthetic": name == "first", "licence": "CC0-1.0"},
+            metrics={},
+            readme="",
+        )
+        save_checkpoint(checkpoint, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def phantom_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small phantom data set: 96 pictures of 64 pixels, 68 of them in split train."""
+    from csr_core.datasets.phantom import write_phantom
+
+    folder = tmp_path_factory.mktemp("data") / "phantom"
+    write_phantom(folder, 96, 3, size=64, workers=1)
+    return folder
