@@ -7,7 +7,7 @@ verdict = reasoner.reason(case, [csr_core.Suppress("streaks", cells=[(3, 4)])])
 
 from typing import TYPE_CHECKING, Any
 
-from csr_core.evidence import (
+from csr_core.edits import (
     Confirm,
     Edit,
     EditError,

@@ -12,7 +12,8 @@ from PIL import Image
 
 from csr_core.atlas import Atlas
 from csr_core.checkpoint import load_checkpoint
-from csr_core.evidence import Edit, Profiles, Semantics, apply_evidence, merge_edits
+from csr_core.edits import Edit
+from csr_core.evidence import Profiles, Semantics, apply_evidence, merge_edits
 from csr_core.imaging import decode_image, image_hash, to_square
 from csr_core.network import CSRNetwork
 from csr_core.overlays import concept_maps

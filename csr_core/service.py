@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from csr_core.cases import CaseExpired, CaseStore, OpenCase
 from csr_core.datasets.problems import is_safe_id
-from csr_core.evidence import EditError, edits_from_json
+from csr_core.edits import EditError, edits_from_json
 from csr_core.files import read_json
 from csr_core.imaging import ImageError, decode_image
 from csr_core.overlays import exemplar_crop
