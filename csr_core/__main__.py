@@ -87,9 +87,13 @@ def evaluate(
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Also write the figures to this file.")
     ] = None,
+    record: Annotated[
+        bool, typer.Option(help="Add the figures to the checkpoint's metrics and model card.")
+    ] = False,
 ) -> None:
     """Measure a checkpoint: macro-F1, pointing game where regions exist, living prototypes."""
     from csr_core import load
+    from csr_core.checkpoint import record_evaluation
     from csr_core.datasets import load_dataset
     from csr_core.evaluation import evaluate as measure
     from csr_core.files import write_json_atomic
@@ -99,6 +103,8 @@ def evaluate(
         typer.echo(json.dumps(figures, indent=2))
         if json_file is not None:
             write_json_atomic(json_file, figures)
+        if record:
+            record_evaluation(checkpoint, figures)
     except (OSError, ValueError) as error:
         raise _refusal(str(error)) from error
 

@@ -1,13 +1,24 @@
 """The atlas: which training patch each prototype stands for (Eq. 11)."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Atlas", "AtlasEntry", "prototype_hits", "reliance_of_prototypes"]
+__all__ = [
+    "Atlas",
+    "AtlasEntry",
+    "atlas_from_json",
+    "atlas_to_json",
+    "prototype_hits",
+    "reliance_of_prototypes",
+]
+
+_PICTURE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,120}\.jpg")
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,70 @@ class Atlas:
     def shape(self) -> tuple[int, int]:
         """(K, M)."""
         return len(self._entries), len(self._entries[0])
+
+
+def atlas_to_json(atlas: Atlas) -> dict[str, Any]:
+    """Write an atlas as JSON values; of pictures only the file names."""
+    K, M = atlas.shape
+    records = []
+    for concept, prototype in np.ndindex(K, M):
+        entry = atlas[concept, prototype]
+        records.append(
+            asdict(entry)
+            | {
+                "similarity": round(entry.similarity, 5),
+                "reliance": round(entry.reliance, 6),
+                "picture": entry.picture and entry.picture.name,
+            }
+        )
+    return {"entries": records}
+
+
+def atlas_from_json(
+    value: Mapping[str, Any], folder: Path, shape: tuple[int, int], grid: tuple[int, int]
+) -> Atlas:
+    """Read what `atlas_to_json` wrote, from a file that may come from anyone.
+
+    Args:
+        value: the JSON object.
+        folder: where the pictures lie.
+        shape: (K, M), the entries to expect.
+        grid: rows and columns of the patch grid.
+
+    Raises:
+        ValueError, KeyError, TypeError: naming what is wrong.
+    """
+    K, M = shape
+    records = value.get("entries")
+    if not isinstance(records, list) or len(records) != K * M:
+        raise ValueError(f"it needs {K * M} entries, one a prototype")
+    entries = [_entry(record, folder, grid) for record in records]
+    return Atlas([entries[concept * M : (concept + 1) * M] for concept in range(K)])
+
+
+def _entry(record: dict[str, Any], folder: Path, grid: tuple[int, int]) -> AtlasEntry:
+    picture = record["picture"]
+    if picture is not None and not _PICTURE.fullmatch(picture):
+        raise ValueError("a picture is not the plain name of a .jpg file")
+    for key in ("concept", "prototype", "row", "column", "hits"):
+        if type(record[key]) is not int or record[key] < 0:
+            raise ValueError(f"{key} is not a whole number from 0")
+    if record["row"] >= grid[0] or record["column"] >= grid[1]:
+        raise ValueError(f"a patch is outside the grid of {grid[0]} × {grid[1]}")
+    figures = np.array([record["similarity"], record["reliance"]])
+    if figures.dtype.kind not in "if" or not np.isfinite(figures).all():
+        raise ValueError("similarity and reliance must be numbers")
+    return AtlasEntry(
+        concept=record["concept"],
+        prototype=record["prototype"],
+        image_id=str(record["image_id"])[:200],
+        row=record["row"],
+        column=record["column"],
+        similarity=float(record["similarity"]),
+        hits=record["hits"],
+        reliance=float(record["reliance"]),
+        picture=None if picture is None else folder / picture,
+    )
 
 
 def prototype_hits(

@@ -9,7 +9,6 @@ README.md           the model card
 """
 
 import hashlib
-import re
 import reprlib
 import secrets
 import shutil
@@ -24,9 +23,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from csr_core.atlas import Atlas, AtlasEntry
+from csr_core.atlas import Atlas, atlas_from_json, atlas_to_json
+from csr_core.card import model_card
 from csr_core.evidence import Profiles
-from csr_core.files import read_json, write_json_atomic
+from csr_core.files import read_json, write_bytes_atomic, write_json_atomic
 from csr_core.network import CSRNetwork, NetworkConfig
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "CheckpointError",
     "check_target",
     "load_checkpoint",
+    "record_evaluation",
     "round_weights",
     "save_checkpoint",
 ]
@@ -50,7 +51,6 @@ _FILES = {
     "README.md",
     "atlas",
 }
-_PICTURE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,120}\.jpg")
 
 
 class CheckpointError(ValueError):
@@ -121,7 +121,7 @@ def save_checkpoint(
                 "present_profile": _rounded(checkpoint.profiles.present),
             },
         )
-        write_json_atomic(draft / "atlas" / "atlas.json", _atlas_records(checkpoint.atlas))
+        write_json_atomic(draft / "atlas" / "atlas.json", atlas_to_json(checkpoint.atlas))
         for name, data in (pictures or {}).items():
             (draft / "atlas" / name).write_bytes(data)
         write_json_atomic(draft / "metrics.json", dict(checkpoint.metrics))
@@ -138,6 +138,28 @@ def save_checkpoint(
         shutil.rmtree(retired, ignore_errors=True)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def record_evaluation(folder: Path, figures: Mapping[str, Any]) -> None:
+    """Add measured figures to a checkpoint's metrics and to its model card.
+
+    Args:
+        folder: of the checkpoint.
+        figures: from `evaluation.evaluate`; those of the same data and split are replaced.
+
+    Raises:
+        CheckpointError: if the folder's files can't be read, or have no record of training.
+    """
+    config, metrics = _read(folder, "config.json"), _read(folder, "metrics.json")
+    evaluated = dict(metrics.get("evaluated", {}))
+    evaluated[f"{figures['data']}/{figures['split']}"] = dict(figures)
+    metrics["evaluated"] = evaluated
+    try:
+        readme = model_card(config["card"], config["concepts"], config["classes"], metrics)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{folder} has no record of its training to add to.") from error
+    write_json_atomic(folder / "metrics.json", metrics)
+    write_bytes_atomic(folder / "README.md", readme.encode())
 
 
 def check_target(folder: Path) -> None:
@@ -202,7 +224,7 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
         concepts=concepts,
         classes=classes,
         profiles=profiles,
-        atlas=_read_atlas(folder, shape, network.config),
+        atlas=_read_atlas(folder, shape, network.config.grid),
         card=card if isinstance(card, dict) else {},
         metrics=_read(folder, "metrics.json") if (folder / "metrics.json").is_file() else {},
         readme=_read_card(folder),
@@ -295,55 +317,11 @@ def _rounded(profile: NDArray[np.float32]) -> list[list[float]]:
     return [[round(float(value), 7) for value in row] for row in profile]
 
 
-def _atlas_records(atlas: Atlas) -> dict[str, Any]:
-    K, M = atlas.shape
-    records = []
-    for concept in range(K):
-        for prototype in range(M):
-            record = asdict(atlas[concept, prototype])
-            record["picture"] = record["picture"] and Path(record["picture"]).name
-            record["similarity"] = round(record["similarity"], 5)
-            record["reliance"] = round(record["reliance"], 6)
-            records.append(record)
-    return {"entries": records}
-
-
-def _read_atlas(folder: Path, shape: tuple[int, int], config: NetworkConfig) -> Atlas:
-    records = _read(folder / "atlas", "atlas.json").get("entries")
-    cells = config.grid[0]
-    K, M = shape
-    if not isinstance(records, list) or len(records) != K * M:
-        raise CheckpointError(f"atlas.json needs {K * M} entries, one a prototype.")
+def _read_atlas(folder: Path, shape: tuple[int, int], grid: tuple[int, int]) -> Atlas:
     try:
-        entries = [_entry(record, folder / "atlas", cells) for record in records]
-        return Atlas([entries[concept * M : (concept + 1) * M] for concept in range(K)])
+        return atlas_from_json(_read(folder / "atlas", "atlas.json"), folder / "atlas", shape, grid)
     except (TypeError, ValueError, KeyError, ArithmeticError) as error:
         raise CheckpointError(f"atlas.json is damaged: {str(error)[:200]}.") from error
-
-
-def _entry(record: dict[str, Any], folder: Path, cells: int) -> AtlasEntry:
-    picture = record["picture"]
-    if picture is not None and not _PICTURE.fullmatch(picture):
-        raise ValueError("a picture is not the plain name of a .jpg file")
-    for key in ("concept", "prototype", "row", "column", "hits"):
-        if type(record[key]) is not int or record[key] < 0:
-            raise ValueError(f"{key} is not a whole number from 0")
-    if not (0 <= record["row"] < cells and 0 <= record["column"] < cells):
-        raise ValueError(f"a patch is outside the grid of {cells} × {cells}")
-    figures = np.array([record["similarity"], record["reliance"]])
-    if figures.dtype.kind not in "if" or not np.isfinite(figures).all():
-        raise ValueError("similarity and reliance must be numbers")
-    return AtlasEntry(
-        concept=record["concept"],
-        prototype=record["prototype"],
-        image_id=str(record["image_id"])[:200],
-        row=record["row"],
-        column=record["column"],
-        similarity=float(record["similarity"]),
-        hits=record["hits"],
-        reliance=float(record["reliance"]),
-        picture=None if picture is None else folder / picture,
-    )
 
 
 def _read_card(folder: Path) -> str:

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from csr_core.checkpoint import CheckpointError, load_checkpoint, record_evaluation
 from csr_core.datasets import load_dataset
 from csr_core.evaluation import POINTING_PROTOCOL, evaluate
+from csr_core.training import PRESETS, train
 
 CLASSES = ("nevus", "melanoma")
 CONCEPTS = ("streaks", "veil")
@@ -155,3 +157,36 @@ def test_a_split_without_any_known_diagnosis_is_refused(dataset):
     unknown = replace(dataset, diagnoses=np.full(len(dataset), -1))
     with pytest.raises(ValueError, match="diagnosis"):
         evaluate(KnownReader(), unknown, "test")
+
+
+def test_recorded_figures_reach_metrics_and_card(tmp_path, phantom_folder):
+    folder = train(
+        load_dataset(phantom_folder),
+        tmp_path / "model",
+        replace(PRESETS["quick"], backbone="test_efficientnet", weights="random"),
+    )
+    figures = {
+        "data": "a test set",
+        "split": "test",
+        "images": 7,
+        "macro_f1": 0.123456,
+        "prototypes_alive": 0.75,
+        "bayes_optimal_macro_f1": 0.9,
+        "pointing_game": {"mean": 0.5, "random_point": 0.1},
+    }
+    record_evaluation(folder, figures)
+    record_evaluation(folder, figures | {"macro_f1": 0.2, "split": "other"})
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert set(metrics["evaluated"]) == {"a test set/test", "a test set/other"}
+    assert metrics["evaluated"]["a test set/test"] == figures
+    card = (folder / "README.md").read_text()
+    assert (
+        "macro-F1 0.1235 (Bayes-optimal 0.9000), pointing game 50.0% (random point 10.0%)" in card
+    )
+    assert "macro-F1 0.2000" in card
+    assert load_checkpoint(folder).metrics == metrics
+
+
+def test_figures_are_not_recorded_beside_a_model_of_unknown_training(tiny_checkpoints):
+    with pytest.raises(CheckpointError, match="no record of its training"):
+        record_evaluation(tiny_checkpoints / "first", {"data": "d", "split": "s"})

@@ -36,8 +36,9 @@ from csr_core.training.features import (
     score_images,
 )
 from csr_core.training.heads import fit_head, measure_profiles, set_task_head
-from csr_core.training.images import augment, batches, image_batches
+from csr_core.training.images import batches, image_batches, random_views, recolour, warp
 from csr_core.training.pretrained import imagenet_backbone, imagenet_normalisation
+from csr_core.training.regions import RegionLoss, read_regions
 from csr_core.training.roles import assign_roles
 from csr_core.training.state import load_state, save_state
 
@@ -248,7 +249,7 @@ class TestKilledRuns:
             patch.setattr("csr_core.training.run.build_checkpoint", interrupt)
             with pytest.raises(KeyboardInterrupt):
                 run(phantom, out)
-        monkeypatch.setattr(stage1, "augment", interrupt)
+        monkeypatch.setattr(stage1, "recolour", interrupt)
         assert run(phantom, out) == weights_hash(trained)
 
     def test_a_killed_process_is_resumed_to_the_same_result(self, trained, phantom, tmp_path):
@@ -508,13 +509,16 @@ class TestImages:
         assert batch.shape == (3, 3, 1, 1)
         assert batch[:, 0, 0, 0].tolist() == pytest.approx([0.8, 0.0, 0.4])
 
+    @staticmethod
+    def augmented(image, any_orientation, seed):
+        generator = torch.Generator().manual_seed(seed)
+        views = random_views(len(image), any_orientation, generator)
+        return recolour(warp(image, views, 32), generator)
+
     @pytest.mark.parametrize("any_orientation", [True, False])
     def test_augmented_images_are_images(self, any_orientation):
         image = torch.rand(6, 3, 40, 40)
-        views = [
-            augment(image, 32, any_orientation, torch.Generator().manual_seed(seed))
-            for seed in (0, 0, 1)
-        ]
+        views = [self.augmented(image, any_orientation, seed) for seed in (0, 0, 1)]
         assert views[0].shape == (6, 3, 32, 32)
         assert 0 <= views[0].min() <= views[0].max() <= 1
         assert torch.equal(views[0], views[1])
@@ -523,13 +527,57 @@ class TestImages:
     def test_upright_images_stay_upright(self):
         image = torch.zeros(16, 3, 64, 64)
         image[:, :, :32] = 1  # bright above, dark below
-        upright = augment(image, 32, False, torch.Generator().manual_seed(0))
+        upright = self.augmented(image, False, 0)
         assert (
             upright[:, :, :6].mean(dim=(1, 2, 3)) > upright[:, :, -6:].mean(dim=(1, 2, 3))
         ).all()
-        turned = augment(image, 32, True, torch.Generator().manual_seed(0))
+        turned = self.augmented(image, True, 0)
         above, below = turned[:, :, :6].mean(dim=(1, 2, 3)), turned[:, :, -6:].mean(dim=(1, 2, 3))
         assert (above < below).any()
+
+
+class TestRegions:
+    def loss(self, cams, masks, known, views=None):
+        same = torch.tensor([[1.0, 0, 0], [0, 1, 0]]).expand(len(cams), 2, 3)
+        return RegionLoss(cams.shape[1])(cams, masks, known, same if views is None else views)
+
+    def test_masks_are_read_and_absent_concepts_are_seen_nowhere(self, phantom):
+        regions = read_regions(phantom.select(range(12)))
+        labels = phantom.concept_labels[:12]
+        assert regions.known.all()
+        assert (regions.masks.any(axis=(2, 3)) == (labels == 1)).all()
+
+    def test_a_present_concept_without_a_region_is_unknown(self, phantom, tmp_path):
+        regions = read_regions(replace(phantom.select(range(12)), root=tmp_path))
+        assert (regions.known == (phantom.concept_labels[:12] == 0)).all()
+
+    def test_by_hand(self):
+        # Two by two patches; the upper left one is the region. logit = 1 · cam - 2.
+        masks = torch.zeros(1, 1, 64, 64, dtype=torch.bool)
+        masks[:, :, :32, :32] = True
+        cams = torch.tensor([[[[3.0, 2.0], [2.0, 2.0]]]])
+        known = torch.ones(1, 1, dtype=torch.bool)
+        inside = 6 * math.log(1 + math.exp(-1))  # weight 6, logit 1, target 1
+        outside = math.log(2)  # logit 0, target 0
+        expected = (inside + 3 * outside) / 4
+        assert self.loss(cams, masks, known).item() == pytest.approx(expected, rel=1e-5)
+
+    def test_unknown_regions_carry_no_gradient(self):
+        cams = torch.randn(2, 3, 4, 4, requires_grad=True)
+        masks = torch.ones(2, 3, 64, 64, dtype=torch.bool)
+        known = torch.tensor([[True, False, True], [False, False, True]])
+        self.loss(cams, masks, known).backward()
+        assert (cams.grad.abs().sum(dim=(2, 3)) > 0).equal(known)
+
+    def test_regions_are_turned_with_the_image(self):
+        masks = torch.zeros(1, 1, 64, 64, dtype=torch.bool)
+        masks[:, :, :, :32] = True
+        mirrored = torch.tensor([[[-1.0, 0, 0], [0, 1, 0]]])
+        left = torch.tensor([[[[9.0, -9.0], [9.0, -9.0]]]])
+        known = torch.ones(1, 1, dtype=torch.bool)
+        assert self.loss(left, masks, known) < 0.01
+        assert self.loss(left, masks, known, mirrored) > 5
+        assert self.loss(left.flip(-1), masks, known, mirrored) < 0.01
 
 
 class TestFeatures:

@@ -1,6 +1,7 @@
 """Stage 1: backbone and concept head learn the concepts."""
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,16 @@ from csr_core.datasets import Dataset
 from csr_core.losses import masked_concept_loss
 from csr_core.metrics import macro_f1
 from csr_core.network import CSRNetwork
-from csr_core.training.images import augment, batches, image_batches, square_images
+from csr_core.training.images import (
+    batches,
+    image_batches,
+    random_views,
+    recolour,
+    square_images,
+    warp,
+)
 from csr_core.training.recipe import Recipe
+from csr_core.training.regions import RegionLoss, Regions, read_regions
 from csr_core.training.state import (
     load_state,
     optimizer_tensors,
@@ -31,21 +40,22 @@ MARGIN = 8 / 7
 
 
 class ConceptModel(nn.Module):
-    """Stage 1's part of the network, with an auxiliary diagnosis head that is not kept."""
+    """Stage 1's part of the network, with auxiliary heads that are not kept."""
 
-    def __init__(self, network: CSRNetwork) -> None:
+    def __init__(self, network: CSRNetwork, with_regions: bool) -> None:
         super().__init__()
         self.network = network
         channels = network.concept_head.in_channels
         self.diagnosis_head = nn.Sequential(
             nn.Dropout(0.2), nn.Linear(channels, network.config.classes)
         )
+        self.region_loss = RegionLoss(network.config.concepts) if with_regions else None
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Map images (B, 3, H₀, W₀) to concept logits (B, K) and diagnosis logits (B, classes)."""
+        """Map images (B, 3, H₀, W₀) to cams (B, K, H, W) and diagnosis logits (B, classes)."""
         features = self.network.features(image)  # (B, C, H, W)
-        concept_logits = self.network.concept_head(features).mean(dim=(2, 3))
-        return concept_logits.float(), self.diagnosis_head(features.mean(dim=(2, 3))).float()
+        cams = self.network.concept_head(features)
+        return cams.float(), self.diagnosis_head(features.mean(dim=(2, 3))).float()
 
 
 def train_concept_model(
@@ -75,12 +85,9 @@ def train_concept_model(
         The epoch kept and its validation figures.
     """
     torch.manual_seed(seed)
-    model = ConceptModel(network).to(memory_format=torch.channels_last)
+    model = ConceptModel(network, recipe.region_weight > 0).to(memory_format=torch.channels_last)
+    targets = _targets(dataset, fit, recipe)
     images = square_images(dataset, round(recipe.image_size * MARGIN), work / "images.npy")
-    concepts = torch.tensor(dataset.concept_labels).float()
-    diagnoses = torch.tensor(dataset.diagnoses)
-    weights = _class_weights(dataset.diagnoses[fit], len(dataset.classes))
-    positive = _positive_weights(dataset.concept_labels[fit])
     optimizer = torch.optim.AdamW(
         _parameter_groups(model, recipe), lr=recipe.learning_rate, betas=(0.9, 0.99)
     )
@@ -110,21 +117,11 @@ def train_concept_model(
             rate = _learning_rate(epoch + step / steps, recipe)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            view = augment(image, recipe.image_size, recipe.any_orientation, generator)
+            views = random_views(len(rows), recipe.any_orientation, generator)
+            image = recolour(warp(image, views, recipe.image_size), generator)
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=recipe.half_precision):
-                concept_logits, diagnosis_logits = model(
-                    view.contiguous(memory_format=torch.channels_last)
-                )
-            index = torch.from_numpy(rows)
-            loss = masked_concept_loss(concept_logits, concepts[index], positive)
-            if recipe.diagnosis_weight and (diagnoses[index] >= 0).any():
-                loss = loss + recipe.diagnosis_weight * F.cross_entropy(
-                    diagnosis_logits,
-                    diagnoses[index],
-                    weight=weights,
-                    ignore_index=-1,
-                    label_smoothing=0.05,
-                )
+                cams, diagnosis_logits = model(image.contiguous(memory_format=torch.channels_last))
+            loss = _loss(model, cams, diagnosis_logits, targets, rows, views, recipe)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 5.0)
@@ -148,6 +145,54 @@ def train_concept_model(
     return best
 
 
+@dataclass(frozen=True, eq=False)
+class _Targets:
+    """What all N images should give; unknown labels are -1."""
+
+    concepts: Tensor  # (N, K)
+    diagnoses: Tensor  # (N,)
+    regions: Regions | None
+    positive_weight: Tensor  # (K,)
+    class_weight: Tensor  # (classes,)
+
+
+def _targets(dataset: Dataset, fit: NDArray[np.int64], recipe: Recipe) -> _Targets:
+    return _Targets(
+        concepts=torch.tensor(dataset.concept_labels).float(),
+        diagnoses=torch.tensor(dataset.diagnoses),
+        regions=read_regions(dataset) if recipe.region_weight else None,
+        positive_weight=_positive_weights(dataset.concept_labels[fit]),
+        class_weight=_class_weights(dataset.diagnoses[fit], len(dataset.classes)),
+    )
+
+
+def _loss(
+    model: ConceptModel,
+    cams: Tensor,
+    diagnosis_logits: Tensor,
+    targets: _Targets,
+    rows: NDArray[np.int64],
+    views: Tensor,
+    recipe: Recipe,
+) -> Tensor:
+    """Concept loss, and the auxiliary losses the recipe asks for, of one batch."""
+    concepts, diagnoses = targets.concepts[rows], targets.diagnoses[rows]
+    loss = masked_concept_loss(cams.mean(dim=(2, 3)), concepts, targets.positive_weight)
+    if targets.regions is not None and model.region_loss is not None:
+        masks = torch.from_numpy(targets.regions.masks[rows])
+        known = torch.from_numpy(targets.regions.known[rows])
+        loss = loss + recipe.region_weight * model.region_loss(cams, masks, known, views)
+    if recipe.diagnosis_weight and (diagnoses >= 0).any():
+        loss = loss + recipe.diagnosis_weight * F.cross_entropy(
+            diagnosis_logits,
+            diagnoses,
+            weight=targets.class_weight,
+            ignore_index=-1,
+            label_smoothing=0.05,
+        )
+    return loss
+
+
 @torch.inference_mode()
 def _validate(
     model: ConceptModel,
@@ -164,7 +209,7 @@ def _validate(
         small = F.interpolate(image, size=recipe.image_size, mode="bilinear", antialias=True)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=recipe.half_precision):
             outputs.append(model(small.contiguous(memory_format=torch.channels_last)))
-    concept_logits = torch.cat([concept for concept, _ in outputs]).numpy()
+    concept_logits = torch.cat([cams.mean(dim=(2, 3)) for cams, _ in outputs]).numpy()
     diagnosis_logits = torch.cat([diagnosis for _, diagnosis in outputs]).numpy()
     precision = mean_average_precision(dataset.concept_labels[rows], concept_logits)
     figures = {"concept_precision": precision, "score": precision}

@@ -7,11 +7,11 @@ import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 
 from csr_core.atlas import Atlas, AtlasEntry, prototype_hits, reliance_of_prototypes
+from csr_core.card import model_card
 from csr_core.checkpoint import Checkpoint
 from csr_core.datasets import Dataset, load_image
 from csr_core.files import read_json
 from csr_core.overlays import exemplar_crop
-from csr_core.training.card import model_card
 from csr_core.training.features import present_vectors, score_images
 from csr_core.training.heads import measure_profiles
 from csr_core.training.pipeline import TrainedModel
@@ -77,6 +77,7 @@ def build_checkpoint(
     card = {
         "title": title,
         "data": dataset.name,
+        "training_images": len(dataset.rows_of("train")),
         "licence": dataset.licence,
         "source": dataset.source,
         "synthetic": bool(_description(dataset).get("synthetic", False)),
@@ -90,7 +91,7 @@ def build_checkpoint(
         atlas=Atlas(entries),
         card=card,
         metrics=metrics,
-        readme=model_card(card, dataset, metrics),
+        readme=model_card(card, dataset.concepts, dataset.classes, metrics),
     )
     return checkpoint, crops
 

@@ -14,7 +14,14 @@ from csr_core.datasets import Dataset, load_image
 from csr_core.imaging import to_square
 from csr_core.network import CSRNetwork, local_concept_vectors, similarity_maps
 
-__all__ = ["FrozenFeatures", "cache_features", "feature_batches", "present_vectors", "score_images"]
+__all__ = [
+    "FrozenFeatures",
+    "cache_features",
+    "feature_batches",
+    "present_vectors",
+    "sample_patches",
+    "score_images",
+]
 
 BATCH = 32
 
@@ -98,6 +105,19 @@ def score_images(
         best = similarity.max(dim=-1)
         scores[place], patches[place] = best.values.numpy(), best.indices.numpy()
     return scores, patches
+
+
+def sample_patches(
+    features: FrozenFeatures, rows: NDArray[np.int64], seed: int, per_image: int = 20
+) -> NDArray[np.float32]:
+    """Draw patches of some images, (len(rows) · per_image, C)."""
+    rng = np.random.default_rng(seed)
+    _, _, H, W = features.maps.shape
+    drawn = [
+        features.maps[row, :, rng.integers(0, H, per_image), rng.integers(0, W, per_image)]
+        for row in rows
+    ]
+    return np.concatenate(drawn).astype(np.float32)
 
 
 def present_vectors(

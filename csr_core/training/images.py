@@ -13,7 +13,7 @@ from tqdm import tqdm
 from csr_core.datasets import Dataset, load_image
 from csr_core.imaging import to_square
 
-__all__ = ["augment", "batches", "image_batches", "square_images"]
+__all__ = ["batches", "image_batches", "random_views", "recolour", "square_images", "warp"]
 
 
 def square_images(dataset: Dataset, size: int, path: Path) -> NDArray[np.uint8]:
@@ -69,42 +69,65 @@ def image_batches(images: NDArray[np.uint8], rows: list[NDArray[np.int64]]) -> I
         yield pixels[order].permute(0, 3, 1, 2).float().div_(255)
 
 
-def augment(image: Tensor, size: int, any_orientation: bool, generator: torch.Generator) -> Tensor:
-    """Turn, mirror, zoom, shift and recolour a batch, each image in its own way.
+def random_views(count: int, any_orientation: bool, generator: torch.Generator) -> Tensor:
+    """Draw how each image of a batch is turned, mirrored, zoomed and shifted.
 
     Args:
-        image: (B, 3, S, S), RGB in [0, 1].
-        size: side of the result in pixels.
-        any_orientation: turn by any angle and mirror both ways, or by ±10° and left to right.
+        count: B, images in the batch.
+        any_orientation: turn by any angle, or by ±10°; both mirror left to right.
         generator: the source of chance.
 
     Returns:
-        (B, 3, size, size), RGB in [0, 1].
+        Affine maps from the view to the image, (B, 2, 3), for `warp`.
     """
-    B = image.shape[0]
-
-    def uniform(low: float, high: float, *shape: int) -> Tensor:
-        return torch.rand(B, *shape, generator=generator) * (high - low) + low
-
-    def signs() -> Tensor:
-        return torch.randint(0, 2, (B,), generator=generator) * 2.0 - 1
-
-    angle = uniform(-torch.pi, torch.pi) if any_orientation else uniform(-0.17, 0.17)
-    zoom = uniform(0.75, 1.05)
-    cos, sin, mirror = angle.cos() * zoom, angle.sin() * zoom, signs()
-    shift = uniform(-0.08, 0.08, 2)
+    low, high = (-torch.pi, torch.pi) if any_orientation else (-0.17, 0.17)
+    angle = _uniform(generator, low, high, count)
+    zoom = _uniform(generator, 0.75, 1.05, count)
+    mirror = torch.randint(0, 2, (count,), generator=generator) * 2.0 - 1
+    shift = _uniform(generator, -0.08, 0.08, count, 2)
+    cos, sin = angle.cos() * zoom, angle.sin() * zoom
     rows = [
         torch.stack([cos * mirror, -sin, shift[:, 0]], dim=1),
         torch.stack([sin * mirror, cos, shift[:, 1]], dim=1),
     ]
-    theta = torch.stack(rows, dim=1)  # (B, 2, 3)
-    grid = F.affine_grid(theta, [B, 3, size, size], align_corners=False)
-    turned = F.grid_sample(image, grid, padding_mode="reflection", align_corners=False)
+    return torch.stack(rows, dim=1)
 
-    gain = uniform(0.9, 1.1, 3)[:, :, None, None] * uniform(0.85, 1.15)[:, None, None, None]
-    grey = turned.mean(dim=1, keepdim=True)
-    saturation = uniform(0.8, 1.2)[:, None, None, None]
-    level = turned.mean(dim=(1, 2, 3), keepdim=True)
-    contrast = uniform(0.85, 1.2)[:, None, None, None]
-    coloured = grey + saturation * (turned - grey)
+
+def warp(image: Tensor, views: Tensor, size: int) -> Tensor:
+    """Look at images through views; beyond the border they are mirrored.
+
+    Args:
+        image: (B, C, S, S).
+        views: (B, 2, 3), from `random_views`.
+        size: side of the result in pixels.
+
+    Returns:
+        (B, C, size, size).
+    """
+    shape = [*image.shape[:2], size, size]
+    grid = F.affine_grid(views, shape, align_corners=False)
+    return F.grid_sample(image, grid, padding_mode="reflection", align_corners=False)
+
+
+def recolour(image: Tensor, generator: torch.Generator) -> Tensor:
+    """Change white balance, brightness, saturation and contrast, each image in its own way.
+
+    Args:
+        image: (B, 3, H₀, W₀), RGB in [0, 1].
+        generator: the source of chance.
+
+    Returns:
+        Of the same shape and range.
+    """
+    B = image.shape[0]
+    gain = _uniform(generator, 0.9, 1.1, B, 3, 1, 1) * _uniform(generator, 0.85, 1.15, B, 1, 1, 1)
+    saturation = _uniform(generator, 0.8, 1.2, B, 1, 1, 1)
+    contrast = _uniform(generator, 0.85, 1.2, B, 1, 1, 1)
+    grey = image.mean(dim=1, keepdim=True)
+    level = image.mean(dim=(1, 2, 3), keepdim=True)
+    coloured = grey + saturation * (image - grey)
     return ((level + contrast * (coloured - level)) * gain).clamp(0, 1)
+
+
+def _uniform(generator: torch.Generator, low: float, high: float, *shape: int) -> Tensor:
+    return torch.rand(shape, generator=generator) * (high - low) + low

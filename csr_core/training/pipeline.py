@@ -19,6 +19,7 @@ from csr_core.training.features import (
     FrozenFeatures,
     cache_features,
     present_vectors,
+    sample_patches,
     score_images,
 )
 from csr_core.training.heads import LinearHead, fit_head, set_task_head
@@ -101,7 +102,7 @@ def fit_model(
     started = time.monotonic()
     features = cache_features(network, dataset, work / "features.npy")
     vectors, concepts = present_vectors(features, dataset, roles.fit)
-    whiten(network, vectors)
+    whiten(network, sample_patches(features, roles.fit, seed))
     initialise_prototypes(network, vectors, concepts, seed)
 
     def head_on_scores() -> LinearHead:

@@ -24,15 +24,16 @@ CHECK_EVERY = 4
 """Epochs between two looks at validation."""
 
 
-def whiten(network: CSRNetwork, vectors: NDArray[np.float32]) -> None:
-    """Set the projector to a whitening of the training vectors, its blocks to the identity.
+def whiten(network: CSRNetwork, patches: NDArray[np.float32]) -> None:
+    """Set the projector to a whitening of training patches, its blocks to the identity.
 
-    A shrunk covariance keeps directions of little variance, which are mostly noise, from being
-    blown up to the size of the others.
+    Patches, not concept vectors: these are averages, hardly vary where patches do, and whitening
+    them would let the background dominate every similarity map. A shrunk covariance keeps
+    directions of little variance, which are mostly noise, from being blown up.
 
     Args:
         network: its projector is changed in place.
-        vectors: v, (N, C), concept vectors of the training images.
+        patches: (N, C), features of patches drawn from the training images.
 
     Raises:
         ValueError: if the features have fewer channels than the projected space.
@@ -42,7 +43,7 @@ def whiten(network: CSRNetwork, vectors: NDArray[np.float32]) -> None:
     D, C = layer.weight.shape[:2]
     if D > C:
         raise ValueError(f"The projection has {D} channels, the features only {C}; choose fewer.")
-    data = vectors.astype(np.float64)
+    data = patches.astype(np.float64)
     mean = data.mean(axis=0)
     values, directions = np.linalg.eigh(np.cov(data - mean, rowvar=False))
     values, directions = values[::-1][:D].clip(min=0), directions[:, ::-1][:, :D]

@@ -22,6 +22,8 @@ class Recipe:
         weight_decay: of stage 1.
         diagnosis_weight: weight of an auxiliary diagnosis loss in stage 1; 0 trains the features
             on concepts alone, as in the paper.
+        region_weight: weight of region supervision in stage 1, where the data set has masks or
+            boxes; 0 trains on image labels alone, as in the paper.
         any_orientation: whether an image means the same turned and mirrored; if not, it is only
             mirrored left to right and turned by a few degrees.
         prototype_epochs: passes over the concept vectors in stage 2.
@@ -43,6 +45,7 @@ class Recipe:
     learning_rate: float = 1e-3
     weight_decay: float = 0.02
     diagnosis_weight: float = 1.0
+    region_weight: float = 0.0
     any_orientation: bool = True
     prototype_epochs: int = 20
     validation: float = 0.15
@@ -65,7 +68,7 @@ class Recipe:
 PRESETS: dict[str, Recipe] = {
     "dermoscopy": Recipe(),
     "paper": Recipe(diagnosis_weight=0.0, prototypes=100),
-    "phantom": Recipe(epochs=8, prototypes=20, diagnosis_weight=0.0),
+    "phantom": Recipe(epochs=7, prototypes=20, diagnosis_weight=0.0, region_weight=1.0),
     "xray": Recipe(image_size=320, any_orientation=False),
     "quick": Recipe(
         epochs=1, prototypes=4, projection=16, prototype_epochs=2, image_size=64, batch=16

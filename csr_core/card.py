@@ -1,0 +1,94 @@
+"""The model card that goes with a checkpoint."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+__all__ = ["model_card"]
+
+LIMITS = (
+    "Research and teaching only. The model knows nothing but the concepts and diagnoses above, was "
+    "fitted to one data set, and says something about any picture it is given. Similarity to an "
+    "example is no proof that a concept is there."
+)
+
+
+def model_card(
+    card: Mapping[str, Any],
+    concepts: Sequence[str],
+    classes: Sequence[str],
+    metrics: Mapping[str, Any],
+) -> str:
+    """Write the card of a checkpoint as Markdown.
+
+    Args:
+        card: title, data, training_images, licence, source, synthetic, intended_use.
+        concepts: names of the K concepts.
+        classes: names of the diagnoses.
+        metrics: what training measured and, under "evaluated", `evaluation.evaluate` since.
+    """
+    recipe, protocol = metrics["protocol"]["recipe"], metrics["protocol"]
+    synthetic = " **Trained on synthetic images only.**" if card["synthetic"] else ""
+    source = f", {card['source'].rstrip('.')}" if card["source"] else ""
+    licence = f" Licence of the data: {card['licence']}." if card["licence"] else ""
+    also = " and to measure on" if protocol["holdout"] else ""
+    lines = [
+        f"# {card['title']}",
+        "",
+        f"A Concept-based Similarity Reasoning model.{synthetic} {card['intended_use']}",
+        "",
+        f"- Data: {card['data']}{source}. {card['training_images']} training images: "
+        f"{protocol['fit_images']} to fit to, the others to select on{also}.{licence}",
+        f"- Diagnoses: {', '.join(classes)}",
+        f"- Concepts: {', '.join(concepts)}",
+        f"- Network: {recipe['backbone']}, input {recipe['image_size']} px, a patch is "
+        f"{recipe['output_stride']} px, {recipe['prototypes']} prototypes a concept, "
+        f"seed {protocol['seed']}",
+        "",
+        "## Results",
+        "",
+        *_held_rows(metrics),
+        *_evaluations(metrics.get("evaluated", {})),
+        "## Limits",
+        "",
+        LIMITS,
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _held_rows(metrics: Mapping[str, Any]) -> list[str]:
+    places = {name: value for name, value in metrics.items() if "black_box_macro_f1" in value}
+    if not places:
+        return []
+    protocol = metrics["protocol"]
+    lines = [
+        "| Images kept from all fitting | CSR macro-F1 | black-box head, same features |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| {name} ({figures['images']}) | {figures['macro_f1']:.4f} "
+        f"| {figures['black_box_macro_f1']:.4f} |"
+        for name, figures in places.items()
+    ]
+    lines.append("")
+    if protocol["holdout"]:
+        lines += [f"“held” is a stratified {protocol['holdout']:.0%} of split train.", ""]
+    if protocol["refitted_on_all_of_train"]:
+        lines += ["After measuring, the weights were fitted once more on all of train.", ""]
+    return lines
+
+
+def _evaluations(evaluated: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    lines = []
+    for figures in evaluated.values():
+        text = (
+            f"On {figures['images']} images of {figures['data']}, split {figures['split']}: "
+            f"macro-F1 {figures['macro_f1']:.4f}"
+        )
+        if "bayes_optimal_macro_f1" in figures:
+            text += f" (Bayes-optimal {figures['bayes_optimal_macro_f1']:.4f})"
+        if "pointing_game" in figures:
+            game = figures["pointing_game"]
+            text += f", pointing game {game['mean']:.1%} (random point {game['random_point']:.1%})"
+        lines += [f"{text}, {figures['prototypes_alive']:.0%} of prototypes alive.", ""]
+    return lines

@@ -1,0 +1,88 @@
+"""Region supervision: where boxes or masks exist, they teach stage 1 where to look."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from csr_core.datasets import Dataset, region_mask
+from csr_core.training.images import warp
+
+__all__ = ["RegionLoss", "Regions", "read_regions"]
+
+SIZE = 64
+"""Side of the stored regions: finer than any patch grid, small enough to keep in memory."""
+
+SAMPLES = 4
+"""Samples along an edge of a patch when its coverage is measured."""
+
+POSITIVE_WEIGHT = 6.0
+
+
+@dataclass(frozen=True, eq=False)
+class Regions:
+    """Where each concept is seen.
+
+    Attributes:
+        masks: (N, K, SIZE, SIZE) bool.
+        known: (N, K) bool; false where a concept is present, or unknown, without a region.
+    """
+
+    masks: NDArray[np.bool_]
+    known: NDArray[np.bool_]
+
+
+def read_regions(dataset: Dataset) -> Regions:
+    """Gather the masks or boxes of a data set; an absent concept is seen nowhere."""
+    N, K = dataset.concept_labels.shape
+    masks = np.zeros((N, K, SIZE, SIZE), dtype=bool)
+    known = dataset.concept_labels == 0
+    for row, concept in tqdm(np.argwhere(dataset.concept_labels == 1), "regions", leave=False):
+        region = region_mask(dataset, dataset.concepts[concept], dataset.image_ids[row], SIZE)
+        if region is not None:
+            masks[row, concept], known[row, concept] = region, True
+    return Regions(masks, known)
+
+
+class RegionLoss(nn.Module):
+    """Binary cross-entropy between activation maps and regions, patch by patch.
+
+    The image-level logit is the mean of a map, so a concept that fills a tenth of the image needs
+    a map that is high there, and not low elsewhere. A scale and a shift a concept turn such maps
+    into logits of patches; they serve training only.
+
+    Args:
+        concepts: K.
+    """
+
+    def __init__(self, concepts: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(concepts, 1, 1))
+        self.shift = nn.Parameter(torch.full((concepts, 1, 1), -2.0))
+
+    def forward(self, cams: Tensor, masks: Tensor, known: Tensor, views: Tensor) -> Tensor:
+        """Compare maps with regions seen through the same views.
+
+        Args:
+            cams: (B, K, H, W), concept activation maps of the views.
+            masks: (B, K, SIZE, SIZE), regions in the images, 0 or 1.
+            known: (B, K) bool; the others carry no gradient.
+            views: (B, 2, 3), how the images were turned.
+
+        Returns:
+            Mean over patches that are clearly inside or outside; those at the edge don't count.
+        """
+        fine = warp(masks.float(), views, cams.shape[-1] * SAMPLES)
+        coverage = F.avg_pool2d(fine, SAMPLES)  # (B, K, H, W)
+        counted = known[:, :, None, None] & ((coverage >= 0.5) | (coverage <= 0.05))
+        losses = F.binary_cross_entropy_with_logits(
+            cams * self.scale + self.shift,
+            (coverage >= 0.5).to(cams.dtype),
+            reduction="none",
+            pos_weight=torch.tensor(POSITIVE_WEIGHT),
+        )
+        return (losses * counted).sum() / counted.sum().clamp(min=1)
