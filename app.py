@@ -27,7 +27,11 @@ __all__ = ["build", "launch", "main"]
 
 ROOT = Path(__file__).parent
 ASSETS = ROOT / "assets"
-SCRIPTS = ("canvas.js", "panel.js", "wire.js", "review.js", "controls.js")
+SCRIPTS = (
+    *("evidence.js", "marks.js", "overlay.js", "viewport.js", "canvas.js"),
+    *("panel.js", "history.js", "exemplar.js"),
+    *("wire.js", "review.js", "edits.js", "cases.js", "controls.js"),
+)
 STYLES = ("studio.css", "review.css")
 MAX_UPLOAD = "64mb"
 UPLOAD_LIFETIME = 600

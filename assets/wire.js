@@ -18,7 +18,7 @@ function makeEntry(source, opened) {
     edits: [],
     kind: "",
     label: "",
-    marks: opened.concepts.map(() => new Uint8Array(cells)),
+    evidence: unedited(opened.concepts.length, cells),
     calls: opened.concepts.map(() => null),
     answer: base,
   };
@@ -98,6 +98,6 @@ async function fillHistory(entry) {
   for (const step of entry.steps) {
     if (step.answer || session.entry !== entry) continue;
     await ask(entry, step);
-    if (session.entry === entry) panel.updateChips({ entry, diagnosis: session.diagnosis });
+    if (session.entry === entry) history.update({ entry, diagnosis: session.diagnosis });
   }
 }
