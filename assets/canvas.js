@@ -32,17 +32,20 @@ function makePatchCanvas(ref, on) {
   const frame = ref("frame");
   const picture = ref("picture");
   const grid = { rows: 1, columns: 1 };
-  const overlay = makeOverlay(ref("heat"));
+  const overlay = makeOverlay(ref("heat"), ref("contours"));
   const markLayer = makeMarkLayer(ref("marks"));
   const viewport = makeViewport(stage, frame, layOut);
+  const navigation = makeNavigation(stage, viewport);
   let tool = "inspect";
   let brush = 1;
   let hovered = null;
   let stroke = null;
 
-  function layOut(width, height) {
+  function layOut(width, height, zoom) {
+    ref("zoom").textContent = Math.round(100 * zoom) + " %";
     ref("gridLines").style.backgroundSize =
       width / grid.columns + "px " + height / grid.rows + "px";
+    overlay.resize(width, height, grid);
     markLayer.resize(width, height, grid);
   }
 
@@ -120,6 +123,10 @@ function makePatchCanvas(ref, on) {
   }
 
   stage.addEventListener("pointerdown", (event) => {
+    if (navigation.down(event)) {
+      event.preventDefault();
+      return abandon();
+    }
     const { near, inside } = cellUnder(event);
     if (event.button !== 0 || !event.isPrimary || !inside) return;
     event.preventDefault();
@@ -131,14 +138,19 @@ function makePatchCanvas(ref, on) {
     hover(near);
   });
   stage.addEventListener("pointermove", (event) => {
-    if (!event.isPrimary) return;
+    if (navigation.move(event) || !event.isPrimary) return;
     const { near, inside } = cellUnder(event);
     if (stroke && String(near) !== String(stroke.last)) extend(near);
     const shown = inside || stroke ? near : null;
     if (String(shown) !== String(hovered)) hover(shown);
   });
-  stage.addEventListener("pointerup", (event) => event.isPrimary && finish());
-  stage.addEventListener("pointercancel", abandon);
+  stage.addEventListener("pointerup", (event) => {
+    if (!navigation.up(event) && event.isPrimary) finish();
+  });
+  stage.addEventListener("pointercancel", (event) => {
+    navigation.up(event);
+    abandon();
+  });
   stage.addEventListener("pointerleave", () => stroke || hover(null));
 
   stage.addEventListener("keydown", (event) => {
@@ -165,13 +177,12 @@ function makePatchCanvas(ref, on) {
       picture.alt = title;
       await picture.decode();
       Object.assign(grid, { rows, columns });
-      overlay.resize(grid);
       stroke = null;
       hover(null);
       viewport.fit(picture.naturalWidth / picture.naturalHeight);
     },
-    paintHeat: overlay.paint,
-    setOpacity: overlay.setOpacity,
+    overlay,
+    resetZoom: () => viewport.fit(),
     paintMarks: markLayer.paint,
     inspect(cell) {
       place(ref("inspected"), cell && [cell]);

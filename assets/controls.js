@@ -8,6 +8,8 @@ const KEYS = {
   o: () => chooseTool("focus"),
   e: () => chooseTool("erase"),
   r: () => goTo(0),
+  h: () => chooseOverlay(session.overlay === "heat" ? "contour" : "heat"),
+  0: () => canvas.resetZoom(),
   "[": () => chooseBrush(session.brush - 1),
   "]": () => chooseBrush(session.brush + 1),
   arrowleft: () => openNeighbour(-1),
@@ -20,7 +22,7 @@ function handleKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || !element.isConnected) return;
   if (event.target.closest?.("select, [role=tab]") || studio.dataset.page === "about") return;
   const key = event.key.toLowerCase();
-  if (event.target === ref("opacity") && key.startsWith("arrow")) return;
+  if (event.target.type === "range" && key.startsWith("arrow")) return;
   if (key === "z" && session.entry) goTo(session.entry.position + (event.shiftKey ? 1 : -1));
   else if (/^[1-9]$/.test(key)) chooseConcept(Number(key) - 1);
   else if (KEYS[key]) KEYS[key]();
@@ -55,7 +57,13 @@ function wireControls() {
   ref("undo").addEventListener("click", () => goTo(session.entry.position - 1));
   ref("redo").addEventListener("click", () => goTo(session.entry.position + 1));
   ref("reset").addEventListener("click", () => goTo(0));
-  ref("opacity").addEventListener("input", (event) => canvas.setOpacity(event.target.value / 100));
+  for (const button of ref("overlayKinds").children)
+    button.addEventListener("click", () => chooseOverlay(button.dataset.overlay));
+  ref("opacity").addEventListener("input", ({ target }) =>
+    canvas.overlay.setOpacity(target.value / 100)
+  );
+  ref("threshold").addEventListener("input", ({ target }) => setThreshold(target.value / 100));
+  ref("zoom").addEventListener("click", () => canvas.resetZoom());
   ref("model").addEventListener("change", changeModel);
   ref("semantics").addEventListener("change", changeSemantics);
   ref("theme").addEventListener("click", () =>
@@ -106,7 +114,9 @@ async function begin() {
   wireControls();
   chooseTool("inspect");
   chooseBrush(0);
-  canvas.setOpacity(ref("opacity").value / 100);
+  chooseOverlay("heat");
+  canvas.overlay.setOpacity(ref("opacity").value / 100);
+  setThreshold(ref("threshold").value / 100);
   const started = await persist(
     () => server.start({}),
     () => true

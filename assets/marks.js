@@ -6,7 +6,6 @@ const MARK_COLOURS = { [SUPPRESSED]: "#6fc3ff", [FORCED]: "#ffb066", [IGNORED]: 
 const FOCUS_COLOUR = "#8be28b";
 const WHOLE_IMAGE_ALPHA = 0.3; // a rejected or confirmed concept must not bury the picture
 const HATCH = 9;
-const MOST_CANVAS_PIXELS = 2400; // along an edge: a picture zoomed far in needs no more
 
 /**
  * Outline and area of the cells that are in a region.
@@ -129,10 +128,8 @@ function makeMarkLayer(canvas) {
 
   return {
     resize(width, height, newGrid) {
-      unit = Math.min(devicePixelRatio, MOST_CANVAS_PIXELS / Math.max(width, height));
+      unit = fitCanvas(canvas, width, height);
       grid = newGrid;
-      canvas.width = Math.round(width * unit);
-      canvas.height = Math.round(height * unit);
       draw();
     },
     /** @param concept index of the chosen one; marks of the others are drawn fainter. */

@@ -16,8 +16,11 @@ const session = {
   concept: 0,
   diagnosis: 0,
   hovered: null,
+  brushed: [],
+  tool: "inspect",
   inspected: null,
   brush: 0,
+  overlay: "heat",
   sequence: 0,
   exemplars: new Map(),
 };
@@ -65,10 +68,11 @@ function repaint() {
   entry.shown = step.answer ?? entry.shown;
   panel.update({ entry, step, answer: entry.shown, concept, diagnosis });
   history.update({ entry, diagnosis });
-  canvas.paintHeat(entry.shown.maps[concept], entry.scales[concept]);
+  canvas.overlay.paint(entry.shown.maps[concept], entry.scales[concept]);
   paintMarks(step.evidence);
   showExemplar();
-  showReading(session.hovered);
+  showThreshold();
+  showReading(session.hovered, session.brushed);
   markEdited(entry);
 }
 
@@ -76,8 +80,9 @@ function paintMarks(evidence) {
   canvas.paintMarks(evidence, session.concept);
 }
 
-function showReading(cell) {
-  session.hovered = cell;
+/** Show the value under the cursor, and what the tool would do to the patches there. */
+function showReading(cell, cells = [cell]) {
+  Object.assign(session, { hovered: cell, brushed: cells });
   const { entry, concept } = session;
   ref("reading").hidden = !cell || !entry;
   if (!cell || !entry) return;
@@ -87,8 +92,35 @@ function showReading(cell) {
   ref("reading").replaceChildren(
     `${plain(entry.concepts[concept])} · row ${cell[0]}, column ${cell[1]} · similarity `,
     changed(before, now) ? figure(before) + " → " : "",
-    make("b", { text: figure(now) })
+    make("b", { text: figure(now) }),
+    ...whatIf(cells)
   );
+}
+
+/** What the probability of the chosen diagnosis would be after the tool had been used here. */
+function whatIf(cells) {
+  const { entry, diagnosis } = session;
+  const kind = session.tool === "inspect" ? "suppress" : session.tool;
+  const edit = strokeEdit(kind, cells);
+  if (!edit) return [];
+  const { evidence } = entry.steps[entry.position];
+  const semantics = shownSemantics();
+  const now = reasonNow(entry, semantics);
+  const edited = withEdit(evidence, edit, entry.concepts, entry.grid[1]);
+  const then = reasonHere(entry.reasoning, edited, semantics, now);
+  return [
+    ` · ${kind} here: ${plain(entry.classes[diagnosis])} ` +
+      `${figure(now.probabilities[diagnosis])} → `,
+    make("b", { text: figure(then.probabilities[diagnosis]) }),
+  ];
+}
+
+/** What follows from the edits made so far, reasoned here and kept with their step. */
+function reasonNow(entry, semantics) {
+  const step = entry.steps[entry.position];
+  step.reasoned ??= {};
+  step.reasoned[semantics] ??= reasonHere(entry.reasoning, step.evidence, semantics);
+  return step.reasoned[semantics];
 }
 
 function showExemplar() {
@@ -134,7 +166,32 @@ function inspect(cell) {
   showExemplar();
 }
 
+function chooseOverlay(kind) {
+  canvas.overlay.show(kind);
+  session.overlay = kind;
+  for (const button of ref("overlayKinds").children)
+    button.setAttribute("aria-pressed", button.dataset.overlay === kind);
+}
+
+function setThreshold(place) {
+  canvas.overlay.setThreshold(place);
+  showThreshold();
+}
+
+function showThreshold() {
+  const { entry, concept } = session;
+  const similarity = (ref("threshold").value / 100) * (entry?.scales[concept] ?? 1);
+  ref("thresholdValue").textContent = figure(similarity);
+  ref("threshold").setAttribute("aria-valuetext", "similarity " + figure(similarity));
+}
+
+/** Which semantics the maps and rows show; side by side, they show the calibrated one. */
+function shownSemantics() {
+  return ref("semantics").value;
+}
+
 function chooseTool(name) {
+  session.tool = name;
   canvas.setTool(name);
   for (const button of ref("tools").querySelectorAll("[data-tool]"))
     button.setAttribute("aria-pressed", button.dataset.tool === name);

@@ -27,6 +27,7 @@ function makeEntry(source, opened) {
     source,
     base,
     shown: base,
+    reasoning: readReasoning(opened),
     likeness: unpack(opened.likeness, Float32Array),
     resembles: unpack(opened.resembles, Uint16Array),
     order: probabilities
@@ -35,6 +36,21 @@ function makeEntry(source, opened) {
     contributionScale: Math.max(0.5, ...contributions.flat().map(Math.abs)) * 1.2,
     steps: [first],
     position: 0,
+  };
+}
+
+/** What `reasonHere` needs of an opened case. */
+function readReasoning(opened) {
+  return {
+    classes: opened.classes.length,
+    concepts: opened.concepts.length,
+    prototypes: opened.prototypes,
+    cells: opened.grid[0] * opened.grid[1],
+    similarity: unpack(opened.similarity, Float32Array),
+    head: unpack(opened.head, Float64Array),
+    absent: unpack(opened.absent, Float32Array),
+    present: unpack(opened.present, Float32Array),
+    base: opened.verdict.base,
   };
 }
 

@@ -150,7 +150,9 @@ class ReviewService:
             The key of the case, what the model looks for, the picture, the tops of the colour
             scales, the maps to paint (base64, float32, K·H·W), for every patch which living
             prototype of each concept it resembles most (uint16) and how much (float32, -inf if
-            none lives), and the verdict without edits.
+            none lives), the verdict without edits, and what a browser needs to reason by itself:
+            the similarity maps (float32, K·M·H·W), the head (float64, classes·K·M) and the absent
+            and present profiles (float32, K·M each).
 
         Raises:
             ImageError: if the image can't be used.
@@ -177,6 +179,8 @@ class ReviewService:
             "resembles": _packed(living.argmax(axis=1).astype("<u2")),
             "prototypes": encoded.similarity_maps.shape[1],
             "verdict": _verdict(reasoner, reasoner.reason(encoded)),
+            "similarity": _packed(encoded.similarity_maps),
+            **_reasoning(reasoner),
         }
 
     def reason(
@@ -255,6 +259,16 @@ def _verdict(reasoner: "Reasoner", verdict: "Verdict") -> dict[str, Any]:
         "base": verdict.base.tolist(),
         "contributions": verdict.contributions.tolist(),
         "similarities": reasoner.concept_scores(verdict).tolist(),
+    }
+
+
+def _reasoning(reasoner: "Reasoner") -> dict[str, str]:
+    """What turns similarities into logits, the same for all cases of a model."""
+    weight, _ = reasoner.network.task_head.folded()  # (classes, K, M)
+    return {
+        "head": _packed(weight.cpu().numpy().astype("<f8")),
+        "absent": _packed(reasoner.profiles.absent.astype("<f4")),
+        "present": _packed(reasoner.profiles.present.astype("<f4")),
     }
 
 
