@@ -29,10 +29,10 @@ ROOT = Path(__file__).parent
 ASSETS = ROOT / "assets"
 SCRIPTS = (
     *("evidence.js", "marks.js", "overlay.js", "viewport.js", "canvas.js"),
-    *("panel.js", "history.js", "exemplar.js"),
+    *("panel.js", "history.js", "exemplar.js", "meeting.js"),
     *("wire.js", "review.js", "edits.js", "cases.js", "controls.js"),
 )
-STYLES = ("studio.css", "review.css")
+STYLES = ("studio.css", "review.css", "evidence.css", "modes.css")
 MAX_UPLOAD = "64mb"
 UPLOAD_LIFETIME = 600
 BACKGROUND = "#0f1317"

@@ -66,6 +66,7 @@ async function enter(entry) {
     source.button.toggleAttribute("aria-current", source === entry.source);
   entry.source.button.scrollIntoView({ block: "nearest" });
   panel.build(entry);
+  meeting.build(entry);
   showCard(ref, entry.model);
   const { similarities } = entry.base.verdict;
   chooseConcept(fresh ? similarities.indexOf(Math.max(...similarities)) : session.concept);
@@ -104,6 +105,7 @@ function changeModel() {
 
 function changeSemantics() {
   for (const entry of session.entries.values())
-    for (const step of entry.steps.slice(1)) step.answer = null;
+    for (const step of entry.steps.slice(1))
+      if (step.semantics !== shownSemantics()) step.answer = null;
   if (session.entry) show();
 }

@@ -8,6 +8,9 @@ const KEYS = {
   o: () => chooseTool("focus"),
   e: () => chooseTool("erase"),
   r: () => goTo(0),
+  b: () => setBlind(!session.blind),
+  p: () => setPresenting(!studio.hasAttribute("data-presenting")),
+  escape: () => studio.hasAttribute("data-presenting") && setPresenting(false),
   h: () => chooseOverlay(session.overlay === "heat" ? "contour" : "heat"),
   0: () => canvas.resetZoom(),
   "[": () => chooseBrush(session.brush - 1),
@@ -24,7 +27,7 @@ function handleKey(event) {
   const key = event.key.toLowerCase();
   if (event.target.type === "range" && key.startsWith("arrow")) return;
   if (key === "z" && session.entry) goTo(session.entry.position + (event.shiftKey ? 1 : -1));
-  else if (/^[1-9]$/.test(key)) chooseConcept(Number(key) - 1);
+  else if (/^[1-9]$/.test(key)) (mustCallFirst() ? makeCall : chooseConcept)(Number(key) - 1);
   else if (KEYS[key]) KEYS[key]();
   else return;
   event.preventDefault();
@@ -69,6 +72,11 @@ function wireControls() {
   ref("theme").addEventListener("click", () =>
     setTheme(studio.dataset.theme === "dark" ? "light" : "dark")
   );
+  ref("blind").addEventListener("click", KEYS.b);
+  ref("present").addEventListener("click", KEYS.p);
+  studio.addEventListener("pointermove", (event) => {
+    ref("halo").style.translate = `${event.clientX}px ${event.clientY}px`;
+  });
   for (const page of ["review", "about"]) {
     const tab = element.querySelector("#tab-" + page);
     tab.addEventListener("click", () => showPage(page));

@@ -27,7 +27,7 @@ function strokeEdit(kind, cells) {
 
 function previewStroke(kind, cells) {
   const { entry } = session;
-  if (!entry) return;
+  if (!entry || mustCallFirst()) return;
   const { evidence } = entry.steps[entry.position];
   const edit = strokeEdit(kind, cells);
   paintMarks(edit ? withEdit(evidence, edit, entry.concepts, entry.grid[1]) : evidence);
@@ -35,7 +35,7 @@ function previewStroke(kind, cells) {
 
 function finishStroke(kind, cells) {
   const { entry, concept } = session;
-  if (!entry) return;
+  if (!entry || mustCallFirst()) return;
   if (kind === "inspect") return inspect(cells[0]);
   const current = entry.steps[entry.position];
   const edit = strokeEdit(kind, cells);
@@ -82,9 +82,14 @@ function commit(edits, calls, kind, label) {
 
 function goTo(position) {
   const { entry } = session;
-  if (!entry || position < 0 || position >= entry.steps.length || position === entry.position)
+  if (
+    !entry ||
+    mustCallFirst() ||
+    position < 0 ||
+    position >= entry.steps.length ||
+    position === entry.position
+  )
     return;
   entry.position = position;
   show();
 }
-

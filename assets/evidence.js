@@ -41,8 +41,7 @@ function withEdit(evidence, edit, concepts, columns) {
     for (const cell of cells) focus[cell] = edit.kind === "focus";
   }
   // The focus is drawn for every concept at once: restoring one concept keeps it.
-  const mark = (cell) =>
-    edit.kind === "erase" && focus[cell] ? RESTORED : MARK_OF[edit.kind];
+  const mark = (cell) => (edit.kind === "erase" && focus[cell] ? RESTORED : MARK_OF[edit.kind]);
   const marks = evidence.marks.map((before, concept) => {
     if (one !== null && concept !== one) return before;
     const after = before.slice();

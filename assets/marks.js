@@ -119,11 +119,9 @@ function makeMarkLayer(canvas) {
     const { evidence, concept } = drawn;
     if (evidence.focused) drawFocus(evidence.focus);
     evidence.marks.forEach((marks, index) => {
-      if (index !== concept)
-        for (const kind of [SUPPRESSED, FORCED]) drawKind(marks, kind, false);
+      if (index !== concept) for (const kind of [SUPPRESSED, FORCED]) drawKind(marks, kind, false);
     });
-    for (const kind of [SUPPRESSED, FORCED, IGNORED])
-      drawKind(evidence.marks[concept], kind, true);
+    for (const kind of [SUPPRESSED, FORCED, IGNORED]) drawKind(evidence.marks[concept], kind, true);
   }
 
   return {

@@ -31,15 +31,17 @@ function makePanel(ref, on) {
     const fill = make("i");
     const before = make("s");
     const number = make("span", { className: "num" });
+    const inPaper = make("b", { className: "num" });
     const row = make(
       "button",
       { type: "button", title: "Show the evidence for " + plain(name) },
       make("span", { className: "name", text: pretty(name) }),
       make("span", { className: "bar", "aria-hidden": "true" }, fill, before),
-      number
+      number,
+      inPaper
     );
     row.addEventListener("click", () => on.diagnosis(index));
-    return { index, row, fill, before, number };
+    return { index, row, fill, before, number, inPaper };
   }
 
   function buildCall(index, kind, sign, name) {
@@ -88,17 +90,21 @@ function makePanel(ref, on) {
     return { row, choose, link, before, now, similarity, share, contribution, confirm, reject };
   }
 
-  function updateDiagnoses({ entry, answer, diagnosis }) {
+  function updateDiagnoses({ entry, answer, diagnosis, paper }) {
     const before = entry.base.verdict.probabilities;
     const now = answer.verdict.probabilities;
     const leading = now.indexOf(Math.max(...now));
-    for (const { index, row, fill, before: tick, number } of diagnoses) {
+    ref("diagnoses").classList.toggle("compared", paper !== null);
+    ref("diagnosisTitle").textContent = paper ? "before → calibrated | paper" : "before → now";
+    for (const { index, row, fill, before: tick, number, inPaper } of diagnoses) {
       row.classList.toggle("leading", index === leading);
       row.setAttribute("aria-pressed", index === diagnosis);
       row.setAttribute(
         "aria-label",
-        `${plain(entry.classes[index])}: ${figure(before[index])} before, ${figure(now[index])} now`
+        `${plain(entry.classes[index])}: ${figure(before[index])} before, ${figure(now[index])} now` +
+          (paper ? `, ${figure(paper[index])} as in the paper` : "")
       );
+      inPaper.textContent = paper ? figure(paper[index]) : "";
       fill.style.transform = "scaleX(" + now[index] + ")";
       tick.style.left = 100 * before[index] + "%";
       number.replaceChildren(
@@ -153,6 +159,8 @@ function makePanel(ref, on) {
 
   function updateSafety(view) {
     const { entry, answer } = view;
+    if (view.hidden)
+      return ref("safety").replaceChildren(make("b", { text: "Blind first" }), "your call, please");
     const ranked = answer.verdict.probabilities
       .map((probability, index) => ({ probability, name: plain(entry.classes[index]) }))
       .sort((one, other) => other.probability - one.probability);
@@ -176,7 +184,10 @@ function makePanel(ref, on) {
       ref("concepts").replaceChildren(...concepts.map(({ row }) => row));
       ref("synthetic").hidden = !entry.model.card.synthetic;
     },
-    /** @param view {entry, step, answer, diagnosis, concept}. */
+    /**
+     * @param view {entry, step, answer, diagnosis, concept, hidden, paper}: whether the answer must
+     *   not be seen yet; the probabilities as in the paper where they are compared, else null.
+     */
     update(view) {
       updateDiagnoses(view);
       updateConcepts(view);

@@ -2,7 +2,6 @@
 // A step of the history holds the whole edit list up to it, and its answer once that has arrived;
 // whatever is asked or shown is a step, so late and lost answers can never mix.
 
-
 const ref = (name) => element.querySelector(`[data-ref="${name}"]`);
 const studio = ref("studio");
 const sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
@@ -17,6 +16,7 @@ const session = {
   diagnosis: 0,
   hovered: null,
   brushed: [],
+  blind: false,
   tool: "inspect",
   inspected: null,
   brush: 0,
@@ -41,6 +41,13 @@ const panel = makePanel(ref, {
   call: toggleCall,
 });
 const history = makeHistory(ref, goTo);
+const meeting = makeMeeting(ref, {
+  call: makeCall,
+  agree(index) {
+    meeting.agree(session.entry, index);
+    repaint();
+  },
+});
 
 /** Show the current step, asking for its answer if it has none yet. */
 async function show() {
@@ -66,7 +73,12 @@ function repaint() {
   const { entry, concept, diagnosis } = session;
   const step = entry.steps[entry.position];
   entry.shown = step.answer ?? entry.shown;
-  panel.update({ entry, step, answer: entry.shown, concept, diagnosis });
+  const hidden = mustCallFirst();
+  const paper = comparing() ? reasonNow(entry, "paper").probabilities : null;
+  studio.toggleAttribute("data-hidden", hidden);
+  ref("call").hidden = !hidden;
+  panel.update({ entry, step, answer: entry.shown, concept, diagnosis, hidden, paper });
+  meeting.update({ entry, answer: entry.shown });
   history.update({ entry, diagnosis });
   canvas.overlay.paint(entry.shown.maps[concept], entry.scales[concept]);
   paintMarks(step.evidence);
@@ -84,8 +96,8 @@ function paintMarks(evidence) {
 function showReading(cell, cells = [cell]) {
   Object.assign(session, { hovered: cell, brushed: cells });
   const { entry, concept } = session;
-  ref("reading").hidden = !cell || !entry;
-  if (!cell || !entry) return;
+  ref("reading").hidden = !cell || !entry || mustCallFirst();
+  if (ref("reading").hidden) return;
   const index = cell[0] * entry.grid[1] + cell[1];
   const before = entry.base.maps[concept][index];
   const now = entry.shown.maps[concept][index];
@@ -187,7 +199,34 @@ function showThreshold() {
 
 /** Which semantics the maps and rows show; side by side, they show the calibrated one. */
 function shownSemantics() {
-  return ref("semantics").value;
+  return comparing() ? "calibrated" : ref("semantics").value;
+}
+
+function comparing() {
+  return ref("semantics").value === "both";
+}
+
+/** Whether the model's answer must stay hidden, because the reviewer's own call is not made yet. */
+function mustCallFirst() {
+  return session.blind && Boolean(session.entry) && !meeting.recordOf(session.entry);
+}
+
+function makeCall(index) {
+  if (!mustCallFirst() || index >= session.entry.classes.length) return;
+  meeting.call(session.entry, index);
+  repaint();
+}
+
+function setBlind(blind) {
+  session.blind = blind;
+  ref("blind").setAttribute("aria-pressed", blind);
+  if (session.entry) repaint();
+}
+
+function setPresenting(presenting) {
+  studio.toggleAttribute("data-presenting", presenting);
+  ref("present").setAttribute("aria-pressed", presenting);
+  if (presenting) toast("Presenter mode: all keys work; P or Esc leaves it.", "note");
 }
 
 function chooseTool(name) {

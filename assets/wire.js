@@ -21,6 +21,7 @@ function makeEntry(source, opened) {
     evidence: unedited(opened.concepts.length, cells),
     calls: opened.concepts.map(() => null),
     answer: base,
+    semantics: null, // without edits, every semantics says the same
   };
   return {
     ...opened,
@@ -86,7 +87,7 @@ async function answerStep(entry, step) {
   const wanted = () => session.entry === entry && entry.steps.includes(step);
   let answer, semantics;
   do {
-    semantics = ref("semantics").value;
+    semantics = shownSemantics();
     const request = () => server.reason({ key: entry.key, edits: step.edits, semantics });
     answer = await persist(request, wanted);
     if (answer?.expired) {
@@ -96,7 +97,7 @@ async function answerStep(entry, step) {
         answer = await persist(request, wanted);
       }
     }
-  } while (answer && semantics !== ref("semantics").value);
+  } while (answer && semantics !== shownSemantics());
   if (!answer) return;
   if (answer.error) {
     toast(answer.error);
@@ -107,6 +108,7 @@ async function answerStep(entry, step) {
     answer.maps[index] ? unpack(answer.maps[index], Float32Array) : map
   );
   step.answer = { verdict: answer.verdict, maps };
+  step.semantics = semantics;
 }
 
 /** Ask for what the history lacks, such as steps undone before their answer had come. */

@@ -128,6 +128,15 @@ class TestService:
         assert opened["scales"] == [1, 1, 1]
         json.dumps(opened)
 
+    def test_a_browser_gets_all_it_needs_to_reason_by_itself(self, service: ReviewService):
+        opened = service.open_bundled("first", "case0")
+        scores = unpack(opened["similarity"], "<f4", 3, 4, 14, 14).max(axis=(2, 3))
+        head = unpack(opened["head"], "<f8", 2, 3, 4)
+        above = scores - unpack(opened["absent"], "<f4", 3, 4)
+        logits = opened["verdict"]["base"] + np.einsum("ckm,km->c", head, above)
+        assert np.allclose(logits, opened["verdict"]["logits"], atol=1e-6)
+        assert (unpack(opened["present"], "<f4", 3, 4) == np.float32(0.95)).all()
+
     def test_colour_scales_leave_a_quarter_above_present_concepts(self):
         present = np.array([[0.3, 0.4], [0.62, 0.1], [0.9, 0.9], [-0.2, 0.0]], np.float32)
         reasoner = SimpleNamespace(profiles=SimpleNamespace(present=present))

@@ -2,8 +2,8 @@
 
 import re
 
-from playwright.sync_api import expect
-from visit import Studio
+from playwright.sync_api import Browser, expect
+from visit import Server, Studio
 
 READING = "[data-ref=reading]"
 ALPHAS = """() => { const heat = document.querySelector('[data-ref=heat]');
@@ -71,6 +71,25 @@ def test_space_or_the_middle_button_moves_the_picture_and_marks_nothing(studio: 
         assert round(after["x"] - before["x"]) == 40
         assert round(after["y"] - before["y"]) == -25
     assert studio.chips() == []
+
+
+def test_two_fingers_zoom_and_mark_nothing(browser: Browser, server: Server):
+    context = browser.new_context(viewport={"width": 1280, "height": 720}, has_touch=True)
+    studio = Studio(context.new_page(), server.url)
+    devtools = context.new_cdp_session(studio.page)
+    studio.press("s")
+    fitted = frame(studio)
+    places = {column: studio.centre(7, column) for column in (4, 6, 8, 10)}
+    for kind, columns in (("Start", [6]), ("Start", [6, 8]), ("Move", [4, 10]), ("End", [])):
+        points = [
+            {"x": places[column][0], "y": places[column][1], "id": number}
+            for number, column in enumerate(columns)
+        ]
+        touch = {"type": f"touch{kind}", "touchPoints": points}
+        devtools.send("Input.dispatchTouchEvent", touch)
+    assert frame(studio)["width"] > 2 * fitted["width"]
+    assert studio.chips() == []
+    context.close()
 
 
 def test_contours_follow_the_edits_and_h_brings_the_heat_back(studio: Studio):
