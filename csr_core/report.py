@@ -134,7 +134,7 @@ def report_html(report: Report) -> str:
         for picture in report.pictures
     )
     notices = "".join(f"<li>{escape(notice)}</li>" for notice in report.notices)
-    return _PAGE.format(
+    page = _PAGE.format(
         title=escape(report.title),
         limits=escape(LIMITS),
         facts=facts,
@@ -146,6 +146,7 @@ def report_html(report: Report) -> str:
         else "",
         model=escape(report.model),
     )
+    return page.encode("utf-8", "replace").decode("utf-8")  # a browser may send half a surrogate
 
 
 _PAGE = """<!DOCTYPE html>

@@ -75,7 +75,8 @@ def to_json(session: Session) -> str:
             "unchanged": tally.unchanged,
         },
     }
-    return json.dumps(record, ensure_ascii=False, allow_nan=False, indent=1)
+    text = json.dumps(record, ensure_ascii=False, allow_nan=False, indent=1)
+    return text.encode("utf-8", "replace").decode("utf-8")  # a browser may send half a surrogate
 
 
 def from_json(text: str | bytes) -> Session:

@@ -154,6 +154,9 @@ class TestHtml:
         plain = Reader(report_html(a_report(pixels=None, comment="x")))
         assert Reader(report_html(a_report(pixels=None, comment=comment or "x"))).tags == plain.tags
 
+    def test_half_a_surrogate_pair_is_written_as_a_question_mark(self):
+        assert "a?b" in report_html(a_report(pixels=None, comment="a\ud800b"))
+
     def test_the_page_asks_nobody_for_anything(self):
         page = report_html(a_report())
         assert "http:" not in page and "https:" not in page and "default-src 'none'" in page
@@ -178,7 +181,7 @@ class TestPdf:
 
     @pytest.mark.filterwarnings("error")
     @pytest.mark.parametrize(
-        "comment", [HOSTILE, "$x^{$", "line\n" * 500, "x" * 20_000, "漢字" * 99]
+        "comment", [HOSTILE, "$x^{$", "line\n" * 500, "x" * 20_000, "漢字" * 99, "\ud800"]
     )
     def test_hostile_and_long_texts_fit(self, comment):
         names = {"concepts": (comment[:200], "b"), "classes": (comment[:200], "b", "c")}

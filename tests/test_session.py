@@ -107,6 +107,9 @@ class TestRoundTrip:
     def test_a_picture_left_out_leaves_no_trace(self):
         assert json.loads(to_json(example()))["image"]["picture"] is None
 
+    def test_half_a_surrogate_pair_in_a_comment_becomes_a_question_mark(self):
+        assert from_json(to_json(example(comment="a\ud800b"))).comment == "a?b"
+
     def test_the_version_is_that_of_the_project(self):
         project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))
         assert f"{project['project']['name']} {project['project']['version']}" == SOFTWARE
