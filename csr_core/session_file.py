@@ -112,7 +112,7 @@ def from_json(text: str | bytes) -> Session:
         classes=classes,
         semantics=semantics,
         before=fields.object("before").numbers(len(classes), len(concepts)),
-        steps=_steps(fields.get("edits"), len(classes), len(concepts)),
+        steps=_steps(fields.get("edits"), len(classes), concepts),
         comment=fields.text("comment", MAX_COMMENT),
         own_call=fields.choice("own_call", classes),
         blind=fields.flag("blind"),
@@ -226,7 +226,7 @@ def _numbers_record(numbers: Numbers) -> dict[str, list[float]]:
     }
 
 
-def _steps(records: object, classes: int, concepts: int) -> tuple[Step, ...]:
+def _steps(records: object, classes: int, concepts: tuple[str, ...]) -> tuple[Step, ...]:
     if not isinstance(records, list) or len(records) > MAX_STEPS:
         raise SessionError(f"The session needs 'edits' as a list of at most {MAX_STEPS}.")
     fields = [_Fields(record, f"Edit {number}") for number, record in enumerate(records, 1)]
@@ -234,9 +234,15 @@ def _steps(records: object, classes: int, concepts: int) -> tuple[Step, ...]:
         edits = edits_from_json([entry.get("edit") for entry in fields])
     except EditError as problem:
         raise SessionError(f"The session has an edit that can't be read: {problem}") from problem
+    known = {None, *concepts, *range(len(concepts))}
+    for number, edit in enumerate(edits, 1):
+        if getattr(edit, "concept", None) not in known:
+            raise SessionError(f"Edit {number} is of a concept that the session doesn't list.")
     return tuple(
         Step(
-            edit, _time(number, entry.get("time")), entry.object("after").numbers(classes, concepts)
+            edit,
+            _time(number, entry.get("time")),
+            entry.object("after").numbers(classes, len(concepts)),
         )
         for number, (edit, entry) in enumerate(zip(edits, fields, strict=True), 1)
     )

@@ -130,7 +130,7 @@ def put(record, path, value):
 
 
 class TestRefusals:
-    @settings(max_examples=300)
+    @settings(max_examples=400)
     @given(data=st.data())
     def test_anything_anywhere_is_read_or_refused_in_one_sentence(self, data):
         record = json.loads(to_json(replace(example(own_call="nevus"), picture=PNG)))
@@ -163,6 +163,8 @@ class TestRefusals:
             (("edits", 1, "time"), "2026-01-31T12:00:00", "UTC"),
             (("edits", 1, "time"), "2026-01-31T12:00:00+01:00", "UTC"),
             (("edits", 1, "time"), "noon", "UTC"),
+            (("edits", 1, "edit", "concept"), "blue veil", "Edit 2 is of a concept"),
+            (("edits", 1, "edit", "concept"), 2, "Edit 2 is of a concept"),
             (("edits", 0, "after"), None, "Edit 1's field 'after'"),
             (("comment",), "x" * 20_001, "comment"),
             (("own_call",), "no class", "own_call"),
