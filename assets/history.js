@@ -12,7 +12,7 @@ function makeHistory(ref, onStep) {
       effect
     );
     chip.addEventListener("click", () => onStep(position));
-    return { item: make("li", {}, chip), chip, effect };
+    return { item: make("li", {}, chip), chip, effect, shown: {} };
   }
 
   function describeEffect(entry, position, diagnosis) {
@@ -22,19 +22,29 @@ function makeHistory(ref, onStep) {
     return `${plain(entry.classes[diagnosis])} ${probability(before)} → ${probability(now)}`;
   }
 
+  /** Write what changed only: every write costs a layout of the whole list. */
+  function updateChip({ chip, effect, shown }, { kind }, state) {
+    if (shown.state === state.state && shown.effect === state.effect) return;
+    Object.assign(shown, state);
+    chip.className = kind + (state.state === "undone" ? " undone" : "");
+    chip.title = state.state === "undone" ? "Redo up to here" : "Go back to here";
+    chip.toggleAttribute("aria-current", state.state === "current");
+    effect.textContent = state.effect;
+  }
+
   function update({ entry, diagnosis }) {
     const list = ref("chips");
+    let item = list.firstElementChild;
     for (let position = 1; position < entry.steps.length; position++) {
       const step = entry.steps[position];
       step.chip ??= buildChip(step, position);
-      const { item, chip, effect } = step.chip;
-      const undone = position > entry.position;
-      chip.className = step.kind + (undone ? " undone" : "");
-      chip.title = undone ? "Redo up to here" : "Go back to here";
-      chip.toggleAttribute("aria-current", position === entry.position);
-      effect.textContent = describeEffect(entry, position, diagnosis);
-      if (list.children[position - 1] !== item)
-        list.insertBefore(item, list.children[position - 1] ?? null);
+      const place = Math.sign(position - entry.position);
+      updateChip(step.chip, step, {
+        state: { "-1": "done", 0: "current", 1: "undone" }[place],
+        effect: describeEffect(entry, position, diagnosis),
+      });
+      if (item === step.chip.item) item = item.nextElementSibling;
+      else list.insertBefore(step.chip.item, item);
     }
     while (list.childElementCount >= entry.steps.length) list.lastChild.remove();
     ref("hint").hidden = entry.steps.length > 1;

@@ -99,10 +99,13 @@ def test_presenting_hides_controls_enlarges_type_and_keeps_the_keys(studio: Stud
 def test_fits_windows_of_other_sizes(studio: Studio, size: tuple[int, int], presenting: bool):
     page = studio.page
     page.set_viewport_size({"width": size[0], "height": size[1]})
+    studio.press("b")
+    studio.press("2")
     if presenting:
         studio.press("p")
     cut = page.evaluate(
-        "() => [...document.querySelectorAll('.studio, .review, .view, .evidence, .under, .top')]"
+        "() => [...document.querySelectorAll("
+        "'.studio, .review, .view, .evidence, .meeting, .under, .top')]"
         " .filter((node) => node.scrollWidth > node.clientWidth"
         "   || node.scrollHeight > node.clientHeight).map((node) => node.className)"
     )
