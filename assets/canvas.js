@@ -187,6 +187,10 @@ function makePatchCanvas(ref, on) {
     inspect(cell) {
       place(ref("inspected"), cell && [cell]);
     },
+    /** Outline where to look, or nothing. */
+    point(cells) {
+      place(ref("pointed"), cells);
+    },
     setTool(name) {
       tool = name;
       stage.dataset.tool = name;

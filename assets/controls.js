@@ -8,9 +8,13 @@ const KEYS = {
   o: () => chooseTool("focus"),
   e: () => chooseTool("erase"),
   r: () => goTo(0),
+  w: () => changeAnswer(),
   b: () => setBlind(!session.blind),
   p: () => setPresenting(!studio.hasAttribute("data-presenting")),
-  escape: () => studio.hasAttribute("data-presenting") && setPresenting(false),
+  escape: () => {
+    if (!ref("suggestion").hidden) suggestion.close();
+    else if (studio.hasAttribute("data-presenting")) setPresenting(false);
+  },
   h: () => chooseOverlay(session.overlay === "heat" ? "contour" : "heat"),
   0: () => canvas.resetZoom(),
   "[": () => chooseBrush(session.brush - 1),
@@ -57,6 +61,8 @@ function wireControls() {
   for (const button of ref("tools").querySelectorAll("[data-tool]"))
     button.addEventListener("click", () => chooseTool(button.dataset.tool));
   ref("brush").addEventListener("click", () => chooseBrush((session.brush + 1) % BRUSHES.length));
+  ref("changeAnswer").addEventListener("click", changeAnswer);
+  ref("question").addEventListener("click", lookAtQuestion);
   ref("undo").addEventListener("click", () => goTo(session.entry.position - 1));
   ref("redo").addEventListener("click", () => goTo(session.entry.position + 1));
   ref("reset").addEventListener("click", () => goTo(0));

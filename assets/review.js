@@ -54,6 +54,8 @@ async function show() {
   const { entry } = session;
   const step = entry.steps[entry.position];
   const sequence = ++session.sequence;
+  suggestion.close();
+  canvas.point(null);
   paintMarks(step.evidence);
   history.update({ entry, diagnosis: session.diagnosis });
   if (!step.answer) await ask(entry, step);
@@ -66,6 +68,7 @@ function paintInFrame(sequence) {
     if (session.sequence !== sequence) return;
     repaint();
     studio.dataset.painted = sequence;
+    advise(session.entry, session.entry.steps[session.entry.position]);
   });
 }
 
@@ -168,6 +171,7 @@ function chooseConcept(index) {
   session.concept = index;
   session.inspected = null;
   canvas.inspect(null);
+  canvas.point(null);
   panel.revealConcept(index);
   repaint();
 }

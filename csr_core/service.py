@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from csr_core.cases import CaseExpired, CaseStore, OpenCase
 from csr_core.datasets.problems import is_safe_id
-from csr_core.edits import EditError, edits_from_json
+from csr_core.edits import Edit, EditError, edits_from_json
 from csr_core.files import read_json
 from csr_core.imaging import ImageError, decode_image
 from csr_core.overlays import exemplar_crop
@@ -197,10 +197,7 @@ class ReviewService:
             EditError: if an edit is malformed or does not fit the case.
             RequestError: if a field is malformed.
         """
-        case = self._store.get(_text(key, "key"))
-        reasoner = self._models.get(case.model)
-        checked = edits_from_json(edits)
-        meaning = _semantics(semantics)
+        reasoner, case, checked, meaning = self._asked(key, edits, semantics)
         verdict = reasoner.reason(case.encoded, checked, meaning)
         maps = reasoner.concept_maps(case.encoded, checked, meaning)  # (K, H, W)
         changed = np.flatnonzero((maps != case.concept_maps).any(axis=(1, 2)))
@@ -208,6 +205,28 @@ class ReviewService:
             "verdict": _verdict(reasoner, verdict),
             "maps": {str(concept): _packed(maps[concept]) for concept in changed},
         }
+
+    def change_answer(self, key: object, edits: object, semantics: object) -> dict[str, Any]:
+        """Find the smallest change of the diagnosis; see `csr_core.counsel.suggest_flip`.
+
+        Raises:
+            CaseExpired, EditError, RequestError: as `reason`.
+        """
+        from csr_core.counsel import suggest_flip  # here, as in `Models.get`
+
+        reasoner, case, checked, meaning = self._asked(key, edits, semantics)
+        return suggest_flip(reasoner, case.encoded, checked, meaning)
+
+    def advise(self, key: object, edits: object, semantics: object) -> dict[str, Any]:
+        """Say what is worth a look next: `question`, see `csr_core.counsel.next_question`.
+
+        Raises:
+            CaseExpired, EditError, RequestError: as `reason`.
+        """
+        from csr_core.counsel import next_question  # here, as in `Models.get`
+
+        reasoner, case, checked, meaning = self._asked(key, edits, semantics)
+        return {"question": next_question(reasoner, case.encoded, checked, meaning)}
 
     def exemplar(self, model: object, concept: object, prototype: object) -> dict[str, Any]:
         """Describe the training patch that a prototype stands for.
@@ -231,6 +250,14 @@ class ReviewService:
             "reliance": entry.reliance,
             "picture": self._exemplar_picture(entry, reasoner.grid),
         }
+
+    def _asked(
+        self, key: object, edits: object, semantics: object
+    ) -> tuple["Reasoner", OpenCase, tuple[Edit, ...], Literal["calibrated", "paper"]]:
+        """The model, the case, the edits and their meaning that a request is about."""
+        case = self._store.get(_text(key, "key"))
+        reasoner = self._models.get(case.model)
+        return reasoner, case, edits_from_json(edits), _semantics(semantics)
 
     def _exemplar_picture(self, entry: "AtlasEntry", grid: tuple[int, int]) -> str | None:
         try:
