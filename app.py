@@ -30,7 +30,7 @@ ASSETS = ROOT / "assets"
 SCRIPTS = (
     *("evidence.js", "marks.js", "overlay.js", "viewport.js", "canvas.js"),
     *("panel.js", "history.js", "exemplar.js", "meeting.js"),
-    *("wire.js", "review.js", "edits.js", "counsel.js", "cases.js", "controls.js"),
+    *("wire.js", "review.js", "edits.js", "counsel.js", "keeping.js", "cases.js", "controls.js"),
 )
 STYLES = ("studio.css", "review.css", "evidence.css", "counsel.css", "modes.css")
 MAX_UPLOAD = "64mb"
@@ -122,8 +122,12 @@ def browser_functions(service: ReviewService) -> list[Callable[[object], dict[st
         asked = fields(request)
         return service.exemplar(asked.get("model"), asked.get("concept"), asked.get("prototype"))
 
+    @for_browser
+    def keep(request: object) -> dict[str, Any]:
+        return service.keep(fields(request))
+
     edited = [about_edits(step) for step in (service.reason, service.change_answer, service.advise)]
-    return [start, open_case, *edited, exemplar]
+    return [start, open_case, *edited, keep, exemplar]
 
 
 def add_endpoints(service: ReviewService) -> None:

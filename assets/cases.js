@@ -67,6 +67,7 @@ async function enter(entry) {
   entry.source.button.scrollIntoView({ block: "nearest" });
   panel.build(entry);
   meeting.build(entry);
+  ref("comment").value = entry.comment;
   showCard(ref, entry.model);
   const { similarities } = entry.base.verdict;
   chooseConcept(fresh ? similarities.indexOf(Math.max(...similarities)) : session.concept);

@@ -27,7 +27,7 @@ const KEYS = {
 
 function handleKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || !element.isConnected) return;
-  if (event.target.closest?.("select, [role=tab]") || studio.dataset.page === "about") return;
+  if (event.target.closest?.("select, textarea, [role=tab]") || studio.dataset.page === "about") return;
   const key = event.key.toLowerCase();
   if (event.target.type === "range" && key.startsWith("arrow")) return;
   if (key === "z" && session.entry) goTo(session.entry.position + (event.shiftKey ? 1 : -1));
@@ -63,6 +63,7 @@ function wireControls() {
   ref("brush").addEventListener("click", () => chooseBrush((session.brush + 1) % BRUSHES.length));
   ref("changeAnswer").addEventListener("click", changeAnswer);
   ref("question").addEventListener("click", lookAtQuestion);
+  wireKeeping();
   ref("undo").addEventListener("click", () => goTo(session.entry.position - 1));
   ref("redo").addEventListener("click", () => goTo(session.entry.position + 1));
   ref("reset").addEventListener("click", () => goTo(0));

@@ -9,6 +9,7 @@ const VERBS = {
   reject: "Reject",
   confirm: "Confirm",
 };
+const editTimes = new WeakMap(); // when each edit was made, ISO 8601 in UTC
 const OF_EVERY_CONCEPT = ["ignore", "focus"];
 
 /** The edit a stroke makes, or null if it erases where nothing is marked. */
@@ -74,6 +75,8 @@ function commit(edits, calls, kind, label) {
     (before, edit) => withEdit(before, edit, entry.concepts, entry.grid[1]),
     (appended ? current : entry.steps[0]).evidence
   );
+  const now = new Date().toISOString();
+  for (const edit of edits) if (!editTimes.has(edit)) editTimes.set(edit, now);
   const step = { edits, kind, label, evidence, calls, answer: null };
   entry.steps = [...entry.steps.slice(0, entry.position + 1), step];
   entry.position += 1;

@@ -29,6 +29,10 @@ function makeMeeting(ref, on) {
 
   return {
     recordOf,
+    tally() {
+      const { fixed, broken } = tally(records);
+      return { fixed, broken, unchanged: records.length - fixed - broken };
+    },
     build({ classes }) {
       ref("callChoices").replaceChildren(
         ...classes.map((name, index) => {

@@ -35,6 +35,7 @@ function makeEntry(source, opened) {
       .map((_, index) => index)
       .sort((one, other) => probabilities[other] - probabilities[one]),
     contributionScale: Math.max(0.5, ...contributions.flat().map(Math.abs)) * 1.2,
+    comment: "",
     steps: [first],
     position: 0,
   };
@@ -77,6 +78,16 @@ async function persist(request, wanted) {
   return null;
 }
 
+/** Ask about an open case, opening it again if the server has forgotten it. */
+async function askAboutCase(entry, request, wanted) {
+  const answer = await persist(request, wanted);
+  if (!answer?.expired) return answer;
+  const reopened = await persist(() => requestOpening(entry.source), wanted);
+  if (!reopened?.key) return answer;
+  entry.key = reopened.key;
+  return persist(request, wanted);
+}
+
 /** Get the answer of a step, once however often it is asked for. */
 function ask(entry, step) {
   step.asking ??= answerStep(entry, step).finally(() => (step.asking = null));
@@ -89,14 +100,7 @@ async function answerStep(entry, step) {
   do {
     semantics = shownSemantics();
     const request = () => server.reason({ key: entry.key, edits: step.edits, semantics });
-    answer = await persist(request, wanted);
-    if (answer?.expired) {
-      const reopened = await persist(() => requestOpening(entry.source), wanted);
-      if (reopened?.key) {
-        entry.key = reopened.key;
-        answer = await persist(request, wanted);
-      }
-    }
+    answer = await askAboutCase(entry, request, wanted);
   } while (answer && semantics !== shownSemantics());
   if (!answer) return;
   if (answer.error) {

@@ -6,6 +6,7 @@ are exceptions whose message is one sentence for the person at the screen (`REFU
 
 import base64
 import threading
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +21,7 @@ from csr_core.edits import Edit, EditError, edits_from_json
 from csr_core.files import read_json
 from csr_core.imaging import ImageError, decode_image
 from csr_core.overlays import exemplar_crop
+from csr_core.session_file import SessionError
 
 if TYPE_CHECKING:
     from csr_core.atlas import AtlasEntry
@@ -36,7 +38,7 @@ class RequestError(ValueError):
     """A request lacks a field, or a field holds what it may not."""
 
 
-REFUSALS = (RequestError, ImageError, EditError, CaseExpired)
+REFUSALS = (RequestError, ImageError, EditError, SessionError, CaseExpired)
 
 
 class Models:
@@ -166,7 +168,7 @@ class ReviewService:
         alive = reasoner.atlas.alive[:, :, None, None]  # (K, M, 1, 1)
         living = np.where(alive, encoded.similarity_maps, -np.inf)  # (K, M, H, W)
         return {
-            "key": self._store.put(OpenCase(name, encoded, maps)),
+            "key": self._store.put(OpenCase(name, encoded, maps, _kept(source, pixels))),
             "model": self._models.summary(name),
             "title": title,
             "concepts": list(reasoner.concepts),
@@ -227,6 +229,33 @@ class ReviewService:
 
         reasoner, case, checked, meaning = self._asked(key, edits, semantics)
         return {"question": next_question(reasoner, case.encoded, checked, meaning)}
+
+    def keep(self, asked: Mapping[str, Any]) -> dict[str, str]:
+        """Write a review as a file: the session, or the report.
+
+        Args:
+            asked: `key`, `edits` and `semantics` as of `reason`; `kind`: json, html or pdf;
+                `concept`: index of the one the report paints; the rest see
+                `csr_core.keeping.review_of`.
+
+        Raises:
+            CaseExpired, EditError, RequestError: as `reason`.
+            SessionError: if a field of the review is not as it should be.
+        """
+        from csr_core import keeping  # here, as in `Models.get`
+
+        kind = asked.get("kind")
+        if kind not in ("json", "html", "pdf"):
+            raise RequestError("A review is kept as 'json', 'html' or 'pdf'.")
+        reasoner, case, checked, meaning = self._asked(
+            asked.get("key"), asked.get("edits"), asked.get("semantics")
+        )
+        session = keeping.review_of(reasoner, case, checked, meaning, asked)
+        if kind == "json":
+            return keeping.session_file(session)
+        concept = _index(asked.get("concept"), "concept", len(reasoner.concepts))
+        scale = _scales(reasoner)[concept]
+        return keeping.report_file(reasoner, case, session, concept, scale, kind)
 
     def exemplar(self, model: object, concept: object, prototype: object) -> dict[str, Any]:
         """Describe the training patch that a prototype stands for.
@@ -332,6 +361,16 @@ def _semantics(value: object) -> Literal["calibrated", "paper"]:
 def _packed(array: NDArray[Any]) -> str:
     """Little-endian bytes of an array in base64: exact, and ten times faster to read than JSON."""
     return base64.b64encode(array.tobytes()).decode("ascii")
+
+
+def _kept(source: bytes | Path, pixels: NDArray[np.uint8]) -> bytes:
+    """A JPEG or PNG of the same pixels: the file itself if it is one."""
+    data = source if isinstance(source, bytes) else source.read_bytes()
+    if data.startswith((b"\xff\xd8\xff", b"\x89PNG")):
+        return data
+    done, png = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+    assert done
+    return png.tobytes()
 
 
 def _data_url(pixels: NDArray[np.uint8], side: int) -> str:

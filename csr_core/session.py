@@ -26,11 +26,13 @@ No other field is written, and unknown fields are not kept.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from csr_core.edits import Edit, EditError
 from csr_core.evidence import Semantics
-from csr_core.reasoner import EncodedCase, Reasoner, Verdict
+
+if TYPE_CHECKING:
+    from csr_core.reasoner import EncodedCase, Reasoner, Verdict
 
 __all__ = [
     "SOFTWARE",
@@ -155,16 +157,16 @@ def count_ballots(ballots: Iterable[Ballot]) -> Tally:
     return Tally(*(outcomes.count(kind) for kind in ("fixed", "broken", "unchanged")))
 
 
-def numbers_of(verdict: Verdict) -> Numbers:
+def numbers_of(verdict: "Verdict") -> Numbers:
     """The numbers of a verdict that a session keeps."""
     return Numbers(
-        tuple(verdict.probabilities.tolist()), tuple(Reasoner.concept_scores(verdict).tolist())
+        tuple(verdict.probabilities.tolist()), tuple(verdict.scores.max(axis=1).tolist())
     )
 
 
 def record_steps(
-    reasoner: Reasoner,
-    case: EncodedCase,
+    reasoner: "Reasoner",
+    case: "EncodedCase",
     edits: Sequence[Edit],
     times: Sequence[datetime],
     semantics: Semantics,
@@ -193,7 +195,7 @@ class Difference(NamedTuple):
     sentence: str
 
 
-def replay(reasoner: Reasoner, case: EncodedCase, session: Session) -> tuple[Difference, ...]:
+def replay(reasoner: "Reasoner", case: "EncodedCase", session: Session) -> tuple[Difference, ...]:
     """Make the edits of a session again, and say what differs from what it says.
 
     The numbers are compared without edits and after every edit; in sessions of uncommon length
@@ -213,7 +215,9 @@ def replay(reasoner: Reasoner, case: EncodedCase, session: Session) -> tuple[Dif
     return (*_other_inputs(reasoner, case, session), *_other_numbers(reasoner, case, session))
 
 
-def _other_inputs(reasoner: Reasoner, case: EncodedCase, session: Session) -> Iterable[Difference]:
+def _other_inputs(
+    reasoner: "Reasoner", case: "EncodedCase", session: Session
+) -> Iterable[Difference]:
     if session.software != SOFTWARE:
         yield Difference(
             "software", f"The session was saved by {session.software}; this is {SOFTWARE}."
@@ -244,7 +248,9 @@ def _other_inputs(reasoner: Reasoner, case: EncodedCase, session: Session) -> It
             )
 
 
-def _other_numbers(reasoner: Reasoner, case: EncodedCase, session: Session) -> Iterable[Difference]:
+def _other_numbers(
+    reasoner: "Reasoner", case: "EncodedCase", session: Session
+) -> Iterable[Difference]:
     for count in _compared(session.steps):
         saved = session.steps[count - 1].after if count else session.before
         try:

@@ -31,7 +31,7 @@ def jpeg(seed: int = 0, size: tuple[int, int] = (96, 64)) -> bytes:
 
 def open_case(size: int = 10) -> OpenCase:
     encoded = SimpleNamespace(similarity_maps=np.zeros((1, 1, size, 1), np.float32))
-    return OpenCase("model", encoded, np.zeros((1, size, 1), np.float32))
+    return OpenCase("model", encoded, np.zeros((1, size, 1), np.float32), b"")
 
 
 class TestCaseStore:
@@ -201,6 +201,38 @@ class TestService:
             service.reason(key, [{"kind": "erase", "concept": None, "cells": [[99, 0]]}])
         with pytest.raises(RequestError, match="paper"):
             service.reason(key, [], "vague")
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"kind": "exe"},
+            {"times": []},
+            {"times": ["now"]},
+            {"times": ["2026-01-31T12:00:00"]},
+            {"times": 3},
+            {"comment": 7},
+            {"comment": "x" * 20_001},
+            {"own_call": "measles"},
+            {"blind": "yes"},
+            {"tally": {"fixed": -1}},
+            {"kind": "pdf", "concept": 99},
+            {"edits": [{"kind": "reject", "concept": "moustache"}]},
+        ],
+        ids=str,
+    )
+    def test_a_review_that_could_not_be_opened_again_is_not_kept(
+        self, service: ReviewService, wrong: dict[str, object]
+    ):
+        asked = {
+            "key": service.open_bundled("first", "case0")["key"],
+            "edits": [{"kind": "reject", "concept": "streaks"}],
+            "semantics": "calibrated",
+            "times": ["2026-01-31T12:00:00Z"],
+            "kind": "json",
+        }
+        assert service.keep(asked)["name"].endswith(".json")
+        with pytest.raises(REFUSALS):
+            service.keep({**asked, **wrong})
 
     def test_a_damaged_checkpoint_is_refused_with_the_reason(self, tmp_path, gallery):
         (tmp_path / "bad").mkdir()
