@@ -123,11 +123,18 @@ def browser_functions(service: ReviewService) -> list[Callable[[object], dict[st
         return service.exemplar(asked.get("model"), asked.get("concept"), asked.get("prototype"))
 
     @for_browser
+    def open_session(request: object) -> dict[str, Any]:
+        files = getattr(request, "files", None)
+        if not files:
+            raise RequestError("Give the session as a file.")
+        return service.open_session(files[0][1], getattr(request, "data", {}).get("key"))
+
+    @for_browser
     def keep(request: object) -> dict[str, Any]:
         return service.keep(fields(request))
 
     edited = [about_edits(step) for step in (service.reason, service.change_answer, service.advise)]
-    return [start, open_case, *edited, keep, exemplar]
+    return [start, open_case, *edited, keep, open_session, exemplar]
 
 
 def add_endpoints(service: ReviewService) -> None:

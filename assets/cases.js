@@ -82,6 +82,7 @@ function openFile(file) {
       `${file.name} has ${megabytes} MB; at most ${MAX_UPLOAD_BYTES / 2 ** 20} MB can be opened.`
     );
   }
+  if (/\.json$/i.test(file.name)) return openSession(file);
   open({ file, title: file.name || "pasted image" });
 }
 
@@ -93,8 +94,7 @@ function openNeighbour(step) {
 
 function changeModel() {
   const marked = [...session.entries.values()].filter((entry) => entry.position > 0).length;
-  session.entries.clear();
-  for (const source of session.sources) delete source.button.dataset.edited;
+  forgetCases();
   if (marked)
     toast(
       `The model was changed, so the edits of ${plural(marked, "case", "cases")} were cleared.`,
@@ -104,9 +104,18 @@ function changeModel() {
   open(session.entry?.source ?? session.sources[0]);
 }
 
+function forgetCases() {
+  session.entries.clear();
+  for (const source of session.sources) delete source.button.dataset.edited;
+}
+
 function changeSemantics() {
+  forgetOtherSemantics();
+  if (session.entry) show();
+}
+
+function forgetOtherSemantics() {
   for (const entry of session.entries.values())
     for (const step of entry.steps.slice(1))
       if (step.semantics !== shownSemantics()) step.answer = null;
-  if (session.entry) show();
 }

@@ -48,9 +48,13 @@ function finishStroke(kind, cells) {
       "note"
     );
   }
-  const what = edit.concept ? plain(edit.concept) + ", " : kind === "erase" ? "all marks, " : "";
-  const label = `${VERBS[kind]} ${what}${plural(cells.length, "patch", "patches")}`;
-  commit([...current.edits, edit], current.calls, kind, label);
+  commit([...current.edits, edit], current.calls, kind, labelOf(edit));
+}
+
+function labelOf({ kind, concept, cells }) {
+  if (!cells) return `${VERBS[kind]} ${plain(concept)}`;
+  const what = concept ? plain(concept) + ", " : kind === "erase" ? "all marks, " : "";
+  return `${VERBS[kind]} ${what}${plural(cells.length, "patch", "patches")}`;
 }
 
 function toggleCall(index, kind) {
@@ -61,7 +65,7 @@ function toggleCall(index, kind) {
   const others = current.edits.filter(
     (edit) => edit.concept !== name || (edit.kind !== "reject" && edit.kind !== "confirm")
   );
-  const label = withdrawn ? `Withdraw ${kind} of ${plain(name)}` : `${VERBS[kind]} ${plain(name)}`;
+  const label = withdrawn ? `Withdraw ${kind} of ${plain(name)}` : labelOf({ kind, concept: name });
   const edits = withdrawn ? others : [...others, { kind, concept: name }];
   commit(edits, current.calls.with(index, withdrawn ? null : kind), kind, label);
 }

@@ -49,3 +49,44 @@ function download({ name, type, data }) {
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
+
+/** Open a session file: its case, its edits step by step, its comment; and say what differs. */
+async function openSession(file) {
+  const data = { key: session.entry?.key ?? "", session: file };
+  const answer = await server.open_session({ binary: true, data });
+  if (!answer || answer.error)
+    return toast(answer?.error ?? "The server can't be reached; try again in a moment.");
+  const { opened, image, comment, semantics } = answer;
+  if (opened.model.name !== ref("model").value) forgetCases();
+  ref("model").value = opened.model.name;
+  ref("semantics").value = semantics;
+  forgetOtherSemantics();
+  const picture = new File([unpack(image, Uint8Array)], file.name);
+  const source = { file: picture, title: file.name };
+  const entry = makeEntry(source, { ...opened, title: file.name });
+  entry.comment = comment;
+  answer.edits.forEach((edit, index) => restoreEdit(entry, edit, answer.times[index]));
+  session.entries.set(source, entry);
+  session.opening = null;
+  await enter(entry);
+  if (answer.differences.length) toast(answer.differences.join(" "));
+  else toast("The session was replayed, and every number is as it was saved.", "note");
+}
+
+function restoreEdit(entry, record, time) {
+  const { kind, cells } = record;
+  const numbered = typeof record.concept === "number";
+  const edit = numbered ? { ...record, concept: entry.concepts[record.concept] } : record;
+  const last = entry.steps.at(-1);
+  const index = cells ? -1 : entry.concepts.indexOf(edit.concept);
+  editTimes.set(edit, time);
+  entry.steps.push({
+    edits: [...last.edits, edit],
+    kind,
+    label: labelOf(edit),
+    evidence: withEdit(last.evidence, edit, entry.concepts, entry.grid[1]),
+    calls: index < 0 ? last.calls : last.calls.with(index, kind),
+    answer: null,
+  });
+  entry.position += 1;
+}

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from csr_core.cases import CaseExpired, CaseStore, OpenCase
 from csr_core.datasets.problems import is_safe_id
-from csr_core.edits import Edit, EditError, edits_from_json
+from csr_core.edits import Edit, EditError, edit_to_json, edits_from_json
 from csr_core.files import read_json
 from csr_core.imaging import ImageError, decode_image
 from csr_core.overlays import exemplar_crop
-from csr_core.session_file import SessionError
+from csr_core.session_file import SessionError, from_json
 
 if TYPE_CHECKING:
     from csr_core.atlas import AtlasEntry
@@ -256,6 +256,49 @@ class ReviewService:
         concept = _index(asked.get("concept"), "concept", len(reasoner.concepts))
         scale = _scales(reasoner)[concept]
         return keeping.report_file(reasoner, case, session, concept, scale, kind)
+
+    def open_session(self, data: bytes, key: object) -> dict[str, Any]:
+        """Open the case of a session file, and replay it.
+
+        Args:
+            data: of the file.
+            key: of the case on the screen, for a session that left its image out; or None.
+
+        Returns:
+            `opened` as `open_image` answers, the image file as `image` (base64), `edits`, `times`,
+            `comment`, `semantics`, and `differences` as sentences. Edits that this model can't
+            make are left out, and a difference says so.
+
+        Raises:
+            CaseExpired, ImageError, RequestError: as `open_image` and `reason`.
+            SessionError: if the file can't be read, or left out an image that is not open.
+        """
+        from csr_core.session import replay  # here, as in `Models.get`
+
+        session = from_json(data)
+        picture = session.picture
+        if picture is None and key:
+            shown = self._store.get(_text(key, "key"))
+            same = shown.encoded.image_hash == session.image_hash
+            picture = shown.picture if same else None
+        if picture is None:
+            raise SessionError(
+                "The session left its image out; open that image first, then the session again."
+            )
+        opened = self.open_image(session.checkpoint_name, picture, "Image of a session")
+        reasoner = self._models.get(session.checkpoint_name)
+        differences = replay(reasoner, self._store.get(opened["key"]).encoded, session)
+        possible = not any(difference.what in ("edits", "names") for difference in differences)
+        steps = session.steps if possible else ()
+        return {
+            "opened": opened,
+            "image": base64.b64encode(picture).decode("ascii"),
+            "edits": [edit_to_json(step.edit) for step in steps],
+            "times": [step.time.isoformat().replace("+00:00", "Z") for step in steps],
+            "comment": session.comment,
+            "semantics": session.semantics,
+            "differences": [difference.sentence for difference in differences],
+        }
 
     def exemplar(self, model: object, concept: object, prototype: object) -> dict[str, Any]:
         """Describe the training patch that a prototype stands for.
