@@ -62,6 +62,7 @@ function wireControls() {
     button.addEventListener("click", () => chooseTool(button.dataset.tool));
   ref("brush").addEventListener("click", () => chooseBrush((session.brush + 1) % BRUSHES.length));
   ref("changeAnswer").addEventListener("click", changeAnswer);
+  ref("notices").addEventListener("click", toggleNotices);
   ref("question").addEventListener("click", lookAtQuestion);
   wireKeeping();
   ref("undo").addEventListener("click", () => goTo(session.entry.position - 1));

@@ -65,8 +65,25 @@ async function advise(entry, step) {
     if (!isShown(entry, step)) return;
     if (semantics !== shownSemantics()) return advise(entry, step);
   }
+  showNotices(step.advice.notices);
   ref("question").disabled = false;
   ref("questionText").textContent = step.advice.question.sentence;
+}
+
+/** What to be wary of: counted in the safety line, each with what to do on demand. */
+function showNotices(notices) {
+  const items = notices.map(({ level, kind, meaning, action }) =>
+    make("li", { className: level, "data-kind": kind }, make("b", { text: meaning }), " " + action)
+  );
+  ref("noticeList").replaceChildren(...items);
+  ref("notices").textContent = plural(notices.length, "notice", "notices") + " ▾";
+  ref("notices").hidden = !notices.length;
+}
+
+function toggleNotices() {
+  const list = ref("noticeList");
+  list.hidden = !list.hidden;
+  ref("notices").setAttribute("aria-expanded", !list.hidden);
 }
 
 /** Choose the concept of the question, and show where to look. */

@@ -220,15 +220,22 @@ class ReviewService:
         return suggest_flip(reasoner, case.encoded, checked, meaning)
 
     def advise(self, key: object, edits: object, semantics: object) -> dict[str, Any]:
-        """Say what is worth a look next: `question`, see `csr_core.counsel.next_question`.
+        """Say what is worth a look next, and what to be wary of.
+
+        Returns:
+            `question`, see `csr_core.counsel.next_question`, and `notices`, the gravest first,
+            each with `level`, `kind`, `meaning` and `action`, see `csr_core.safety`.
 
         Raises:
             CaseExpired, EditError, RequestError: as `reason`.
         """
         from csr_core.counsel import next_question  # here, as in `Models.get`
+        from csr_core.safety import safety_notices
 
         reasoner, case, checked, meaning = self._asked(key, edits, semantics)
-        return {"question": next_question(reasoner, case.encoded, checked, meaning)}
+        given = (reasoner, case.encoded, checked, meaning)
+        notices = [notice._asdict() for notice in safety_notices(*given)]
+        return {"question": next_question(*given), "notices": notices}
 
     def keep(self, asked: Mapping[str, Any]) -> dict[str, str]:
         """Write a review as a file: the session, or the report.

@@ -59,3 +59,24 @@ def test_ask_me_next_chooses_the_concept_and_shows_where_to_look(studio: Studio)
     expect(part(studio, "pointed")).to_be_hidden()
     expect(question).to_be_enabled()
     expect(part(studio, "questionText")).not_to_have_text(re.compile("^" + name))
+
+
+def test_notices_say_what_they_mean_and_what_to_do(studio: Studio):
+    notices = part(studio, "notices")
+    expect(notices).to_be_visible()
+    notices.click()
+    items = part(studio, "noticeList").locator("li")
+    synthetic = part(studio, "noticeList").locator("[data-kind=model]")
+    expect(synthetic).to_contain_text("trained on synthetic images only")
+    expect(synthetic).to_contain_text("never to judge a patient's image")
+    count = items.count()
+    studio.press("o")
+    studio.click(5, 5)
+    expect(part(studio, "noticeList").locator("[data-kind=focus]")).to_contain_text(
+        "Erase the focus"
+    )
+    assert items.count() >= count
+    notices.click()
+    expect(items.first).to_be_hidden()
+    studio.press("b")
+    expect(notices).to_be_hidden()
