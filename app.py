@@ -27,8 +27,12 @@ __all__ = ["build", "launch", "main"]
 
 ROOT = Path(__file__).parent
 ASSETS = ROOT / "assets"
-SCRIPTS = ("canvas.js", "panel.js", "wire.js", "review.js", "controls.js")
-STYLES = ("studio.css", "review.css")
+SCRIPTS = (
+    *("evidence.js", "marks.js", "overlay.js", "viewport.js", "canvas.js"),
+    *("panel.js", "history.js", "exemplar.js", "meeting.js"),
+    *("wire.js", "review.js", "edits.js", "counsel.js", "keeping.js", "cases.js", "controls.js"),
+)
+STYLES = ("studio.css", "review.css", "evidence.css", "counsel.css", "modes.css")
 MAX_UPLOAD = "64mb"
 UPLOAD_LIFETIME = 600
 BACKGROUND = "#0f1317"
@@ -103,17 +107,34 @@ def browser_functions(service: ReviewService) -> list[Callable[[object], dict[st
         asked = fields(request)
         return service.open_bundled(asked.get("model"), asked.get("case"))
 
-    @for_browser
-    def reason(request: object) -> dict[str, Any]:
-        asked = fields(request)
-        return service.reason(asked.get("key"), asked.get("edits"), asked.get("semantics"))
+    def about_edits(function: Callable[..., dict[str, Any]]) -> Callable[[object], dict[str, Any]]:
+        """Call a function with the case, the edits and the semantics of a request."""
+
+        def answer(request: object) -> dict[str, Any]:
+            asked = fields(request)
+            return function(asked.get("key"), asked.get("edits"), asked.get("semantics"))
+
+        answer.__name__ = function.__name__
+        return for_browser(answer)
 
     @for_browser
     def exemplar(request: object) -> dict[str, Any]:
         asked = fields(request)
         return service.exemplar(asked.get("model"), asked.get("concept"), asked.get("prototype"))
 
-    return [start, open_case, reason, exemplar]
+    @for_browser
+    def open_session(request: object) -> dict[str, Any]:
+        files = getattr(request, "files", None)
+        if not files:
+            raise RequestError("Give the session as a file.")
+        return service.open_session(files[0][1], getattr(request, "data", {}).get("key"))
+
+    @for_browser
+    def keep(request: object) -> dict[str, Any]:
+        return service.keep(fields(request))
+
+    edited = [about_edits(step) for step in (service.reason, service.change_answer, service.advise)]
+    return [start, open_case, *edited, keep, open_session, exemplar]
 
 
 def add_endpoints(service: ReviewService) -> None:

@@ -4,8 +4,19 @@ const KEYS = {
   v: () => chooseTool("inspect"),
   s: () => chooseTool("suppress"),
   f: () => chooseTool("force"),
+  i: () => chooseTool("ignore"),
+  o: () => chooseTool("focus"),
   e: () => chooseTool("erase"),
   r: () => goTo(0),
+  w: () => changeAnswer(),
+  b: () => setBlind(!session.blind),
+  p: () => setPresenting(!studio.hasAttribute("data-presenting")),
+  escape: () => {
+    if (!ref("suggestion").hidden) suggestion.close();
+    else if (studio.hasAttribute("data-presenting")) setPresenting(false);
+  },
+  h: () => chooseOverlay(session.overlay === "heat" ? "contour" : "heat"),
+  0: () => canvas.resetZoom(),
   "[": () => chooseBrush(session.brush - 1),
   "]": () => chooseBrush(session.brush + 1),
   arrowleft: () => openNeighbour(-1),
@@ -16,11 +27,11 @@ const KEYS = {
 
 function handleKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || !element.isConnected) return;
-  if (event.target.closest?.("select, [role=tab]") || studio.dataset.page === "about") return;
+  if (event.target.closest?.("select, textarea, [role=tab]") || studio.dataset.page === "about") return;
   const key = event.key.toLowerCase();
-  if (event.target === ref("opacity") && key.startsWith("arrow")) return;
+  if (event.target.type === "range" && key.startsWith("arrow")) return;
   if (key === "z" && session.entry) goTo(session.entry.position + (event.shiftKey ? 1 : -1));
-  else if (/^[1-9]$/.test(key)) chooseConcept(Number(key) - 1);
+  else if (/^[1-9]$/.test(key)) (mustCallFirst() ? makeCall : chooseConcept)(Number(key) - 1);
   else if (KEYS[key]) KEYS[key]();
   else return;
   event.preventDefault();
@@ -50,15 +61,30 @@ function wireControls() {
   for (const button of ref("tools").querySelectorAll("[data-tool]"))
     button.addEventListener("click", () => chooseTool(button.dataset.tool));
   ref("brush").addEventListener("click", () => chooseBrush((session.brush + 1) % BRUSHES.length));
+  ref("changeAnswer").addEventListener("click", changeAnswer);
+  ref("notices").addEventListener("click", toggleNotices);
+  ref("question").addEventListener("click", lookAtQuestion);
+  wireKeeping();
   ref("undo").addEventListener("click", () => goTo(session.entry.position - 1));
   ref("redo").addEventListener("click", () => goTo(session.entry.position + 1));
   ref("reset").addEventListener("click", () => goTo(0));
-  ref("opacity").addEventListener("input", (event) => canvas.setOpacity(event.target.value / 100));
+  for (const button of ref("overlayKinds").children)
+    button.addEventListener("click", () => chooseOverlay(button.dataset.overlay));
+  ref("opacity").addEventListener("input", ({ target }) =>
+    canvas.overlay.setOpacity(target.value / 100)
+  );
+  ref("threshold").addEventListener("input", ({ target }) => setThreshold(target.value / 100));
+  ref("zoom").addEventListener("click", () => canvas.resetZoom());
   ref("model").addEventListener("change", changeModel);
   ref("semantics").addEventListener("change", changeSemantics);
   ref("theme").addEventListener("click", () =>
     setTheme(studio.dataset.theme === "dark" ? "light" : "dark")
   );
+  ref("blind").addEventListener("click", KEYS.b);
+  ref("present").addEventListener("click", KEYS.p);
+  studio.addEventListener("pointermove", (event) => {
+    ref("halo").style.translate = `${event.clientX}px ${event.clientY}px`;
+  });
   for (const page of ["review", "about"]) {
     const tab = element.querySelector("#tab-" + page);
     tab.addEventListener("click", () => showPage(page));
@@ -104,7 +130,9 @@ async function begin() {
   wireControls();
   chooseTool("inspect");
   chooseBrush(0);
-  canvas.setOpacity(ref("opacity").value / 100);
+  chooseOverlay("heat");
+  canvas.overlay.setOpacity(ref("opacity").value / 100);
+  setThreshold(ref("threshold").value / 100);
   const started = await persist(
     () => server.start({}),
     () => true

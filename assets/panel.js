@@ -1,4 +1,4 @@
-// The evidence panel, the safety line, the history and the messages: numbers become pictures here.
+// The evidence panel, and the safety line: numbers become pictures here.
 // Rows are built once a case and updated in place. Every text goes in as textContent.
 
 const UNDECIDED_MARGIN = 0.3;
@@ -21,7 +21,7 @@ function make(tag, { className = "", text = null, ...attributes } = {}, ...child
 }
 
 /**
- * @param on {diagnosis(index), concept(index), call(index, "reject"|"confirm"), step(position)}.
+ * @param on {diagnosis(index), concept(index), call(index, "reject"|"confirm")}.
  */
 function makePanel(ref, on) {
   let diagnoses = [];
@@ -31,15 +31,17 @@ function makePanel(ref, on) {
     const fill = make("i");
     const before = make("s");
     const number = make("span", { className: "num" });
+    const inPaper = make("b", { className: "num" });
     const row = make(
       "button",
       { type: "button", title: "Show the evidence for " + plain(name) },
       make("span", { className: "name", text: pretty(name) }),
       make("span", { className: "bar", "aria-hidden": "true" }, fill, before),
-      number
+      number,
+      inPaper
     );
     row.addEventListener("click", () => on.diagnosis(index));
-    return { index, row, fill, before, number };
+    return { index, row, fill, before, number, inPaper };
   }
 
   function buildCall(index, kind, sign, name) {
@@ -88,17 +90,21 @@ function makePanel(ref, on) {
     return { row, choose, link, before, now, similarity, share, contribution, confirm, reject };
   }
 
-  function updateDiagnoses({ entry, answer, diagnosis }) {
+  function updateDiagnoses({ entry, answer, diagnosis, paper }) {
     const before = entry.base.verdict.probabilities;
     const now = answer.verdict.probabilities;
     const leading = now.indexOf(Math.max(...now));
-    for (const { index, row, fill, before: tick, number } of diagnoses) {
+    ref("diagnoses").classList.toggle("compared", paper !== null);
+    ref("diagnosisTitle").textContent = paper ? "before → calibrated | paper" : "before → now";
+    for (const { index, row, fill, before: tick, number, inPaper } of diagnoses) {
       row.classList.toggle("leading", index === leading);
       row.setAttribute("aria-pressed", index === diagnosis);
       row.setAttribute(
         "aria-label",
-        `${plain(entry.classes[index])}: ${figure(before[index])} before, ${figure(now[index])} now`
+        `${plain(entry.classes[index])}: ${figure(before[index])} before, ${figure(now[index])} now` +
+          (paper ? `, ${figure(paper[index])} as in the paper` : "")
       );
+      inPaper.textContent = paper ? figure(paper[index]) : "";
       fill.style.transform = "scaleX(" + now[index] + ")";
       tick.style.left = 100 * before[index] + "%";
       number.replaceChildren(
@@ -140,7 +146,21 @@ function makePanel(ref, on) {
     ref("evidenceTitle").textContent = "Evidence for " + plain(entry.classes[diagnosis]);
   }
 
-  function updateSafety({ entry, answer }) {
+  /** The first focus mark changes every unmarked patch, so it is never left unsaid. */
+  function focusSentence({ entry, step, answer, diagnosis }) {
+    const before = entry.steps[entry.position - 1];
+    if (!step.evidence.focused || !before?.answer || before.evidence.focused) return null;
+    const probability = ({ verdict }) => figure(verdict.probabilities[diagnosis]);
+    return (
+      `Focus dims everything outside it: ${plain(entry.classes[diagnosis])} ` +
+      `${probability(before.answer)} → ${probability(answer)}`
+    );
+  }
+
+  function updateSafety(view) {
+    const { entry, answer } = view;
+    if (view.hidden)
+      return ref("safety").replaceChildren(make("b", { text: "Blind first" }), "your call, please");
     const ranked = answer.verdict.probabilities
       .map((probability, index) => ({ probability, name: plain(entry.classes[index]) }))
       .sort((one, other) => other.probability - one.probability);
@@ -150,52 +170,10 @@ function makePanel(ref, on) {
     const between = second ? `, ${second.name} ${figure(second.probability)}` : "";
     ref("safety").replaceChildren(
       make("b", { text: undecided ? "Undecided" : pretty(first.name) }),
-      `${first.name} ${figure(first.probability)}${between}: margin ${figure(margin)}` +
-        (undecided ? `, below ${figure(UNDECIDED_MARGIN)}` : "")
+      focusSentence(view) ??
+        `${first.name} ${figure(first.probability)}${between}: margin ${figure(margin)}` +
+          (undecided ? `, below ${figure(UNDECIDED_MARGIN)}` : "")
     );
-  }
-
-  function buildChip(step, position) {
-    const effect = make("small");
-    const chip = make(
-      "button",
-      { type: "button" },
-      make("b", { text: position + " " }),
-      step.label,
-      effect
-    );
-    chip.addEventListener("click", () => on.step(position));
-    return { item: make("li", {}, chip), chip, effect };
-  }
-
-  function describeEffect(entry, position, diagnosis) {
-    const [before, now] = [entry.steps[position - 1].answer, entry.steps[position].answer];
-    if (!before || !now) return "…";
-    const probability = (answer) => figure(answer.verdict.probabilities[diagnosis]);
-    return `${plain(entry.classes[diagnosis])} ${probability(before)} → ${probability(now)}`;
-  }
-
-  function updateChips({ entry, diagnosis }) {
-    const list = ref("chips");
-    for (let position = 1; position < entry.steps.length; position++) {
-      const step = entry.steps[position];
-      step.chip ??= buildChip(step, position);
-      const { item, chip, effect } = step.chip;
-      const undone = position > entry.position;
-      chip.className = step.kind + (undone ? " undone" : "");
-      chip.title = undone ? "Redo up to here" : "Go back to here";
-      chip.toggleAttribute("aria-current", position === entry.position);
-      effect.textContent = describeEffect(entry, position, diagnosis);
-      if (list.children[position - 1] !== item)
-        list.insertBefore(item, list.children[position - 1] ?? null);
-    }
-    while (list.childElementCount >= entry.steps.length) list.lastChild.remove();
-    ref("hint").hidden = entry.steps.length > 1;
-    const current = entry.steps[entry.position].chip?.item;
-    if (current) list.scrollLeft = current.offsetLeft + current.offsetWidth - list.clientWidth + 4;
-    ref("undo").disabled = entry.position === 0;
-    ref("redo").disabled = entry.position === entry.steps.length - 1;
-    ref("reset").disabled = entry.position === 0;
   }
 
   return {
@@ -206,73 +184,17 @@ function makePanel(ref, on) {
       ref("concepts").replaceChildren(...concepts.map(({ row }) => row));
       ref("synthetic").hidden = !entry.model.card.synthetic;
     },
-    /** @param view {entry, step, answer, diagnosis, concept}. */
+    /**
+     * @param view {entry, step, answer, diagnosis, concept, hidden, paper}: whether the answer must
+     *   not be seen yet; the probabilities as in the paper where they are compared, else null.
+     */
     update(view) {
       updateDiagnoses(view);
       updateConcepts(view);
       updateSafety(view);
-      updateChips(view);
     },
-    updateChips,
     revealConcept(index) {
       concepts[index].row.scrollIntoView({ block: "nearest" });
     },
   };
-}
-
-/** "This patch looks like that patch": a patch of this case beside the exemplar it resembles. */
-function makeExemplarView(ref) {
-  let shown = null;
-  return {
-    /** @param patch {cell, similarity, prototype, count}; exemplar: a promise, or null. */
-    async show(canvas, patch, exemplar) {
-      shown = patch;
-      const living = Number.isFinite(patch.similarity); // else no prototype of the concept is alive
-      canvas.crop(ref("here"), patch.cell);
-      ref("here").setAttribute(
-        "aria-label",
-        `Patch of this image, row ${patch.cell[0]}, column ${patch.cell[1]}`
-      );
-      ref("likeness").textContent = living ? figure(patch.similarity) : "–";
-      ref("exemplarTitle").textContent = living
-        ? `prototype ${patch.prototype + 1} of ${patch.count}`
-        : "no prototype is alive";
-      const found = await exemplar;
-      if (shown !== patch) return;
-      ref("exemplar").classList.toggle("unknown", !living || !found || Boolean(found.error));
-      if (!living || !found || found.error) return;
-      const there = ref("there");
-      there.style.backgroundImage = found.picture ? `url("${found.picture}")` : "";
-      there.textContent = found.picture ? "" : "no picture with this model";
-      ref("facts").replaceChildren(
-        make("b", { text: found.image_id }),
-        make("div", { text: `row ${found.row}, column ${found.column}` }),
-        make("div", {
-          text: "closest to " + plural(found.hits, "training image", "training images"),
-        })
-      );
-    },
-  };
-}
-
-/** Sentences at the edge of the screen; each goes after a while, or when it is dismissed. */
-function makeToasts(ref) {
-  return (sentence, kind = "problem") => {
-    const dismiss = make("button", { type: "button", text: "✕", "aria-label": "Dismiss" });
-    const toast = make("div", { className: kind }, make("p", { text: sentence }), dismiss);
-    dismiss.addEventListener("click", () => toast.remove());
-    setTimeout(() => toast.remove(), kind === "note" ? 5000 : 12000);
-    while (ref("toasts").childElementCount > 2) ref("toasts").firstChild.remove();
-    ref("toasts").append(toast);
-  };
-}
-
-/** The model card as a list of names and values; nested values are shown as JSON. */
-function showCard(ref, model) {
-  ref("cardTitle").textContent = model.title;
-  const items = Object.entries(model.card).flatMap(([name, value]) => [
-    make("dt", { text: pretty(name) }),
-    make("dd", { text: typeof value === "object" ? JSON.stringify(value) : String(value) }),
-  ]);
-  ref("card").replaceChildren(...items);
 }

@@ -2,16 +2,6 @@
 // A step of the history holds the whole edit list up to it, and its answer once that has arrived;
 // whatever is asked or shown is a step, so late and lost answers can never mix.
 
-const MAX_UPLOAD_BYTES = 64 * 2 ** 20;
-const MAX_KEPT_CASES = 24;
-const VERBS = {
-  suppress: "Suppress",
-  force: "Force",
-  erase: "Erase",
-  reject: "Reject",
-  confirm: "Confirm",
-};
-
 const ref = (name) => element.querySelector(`[data-ref="${name}"]`);
 const studio = ref("studio");
 const sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
@@ -25,8 +15,12 @@ const session = {
   concept: 0,
   diagnosis: 0,
   hovered: null,
+  brushed: [],
+  blind: false,
+  tool: "inspect",
   inspected: null,
   brush: 0,
+  overlay: "heat",
   sequence: 0,
   exemplars: new Map(),
 };
@@ -35,6 +29,7 @@ const canvas = makePatchCanvas(ref, {
   hover: showReading,
   stroke: finishStroke,
   preview: previewStroke,
+  abandon: () => paintMarks(session.entry.steps[session.entry.position].evidence),
 });
 const exemplarView = makeExemplarView(ref);
 const panel = makePanel(ref, {
@@ -44,18 +39,25 @@ const panel = makePanel(ref, {
   },
   concept: chooseConcept,
   call: toggleCall,
-  step: goTo,
 });
-
-// ---- showing ------------------------------------------------------------------------------
+const history = makeHistory(ref, goTo);
+const meeting = makeMeeting(ref, {
+  call: makeCall,
+  agree(index) {
+    meeting.agree(session.entry, index);
+    repaint();
+  },
+});
 
 /** Show the current step, asking for its answer if it has none yet. */
 async function show() {
   const { entry } = session;
   const step = entry.steps[entry.position];
   const sequence = ++session.sequence;
-  paintMarks(step.marks);
-  panel.updateChips({ entry, diagnosis: session.diagnosis });
+  suggestion.close();
+  canvas.point(null);
+  paintMarks(step.evidence);
+  history.update({ entry, diagnosis: session.diagnosis });
   if (!step.answer) await ask(entry, step);
   if (session.sequence === sequence && step.answer) paintInFrame(sequence);
   fillHistory(entry);
@@ -66,6 +68,7 @@ function paintInFrame(sequence) {
     if (session.sequence !== sequence) return;
     repaint();
     studio.dataset.painted = sequence;
+    advise(session.entry, session.entry.steps[session.entry.position]);
   });
 }
 
@@ -73,35 +76,66 @@ function repaint() {
   const { entry, concept, diagnosis } = session;
   const step = entry.steps[entry.position];
   entry.shown = step.answer ?? entry.shown;
-  panel.update({ entry, step, answer: entry.shown, concept, diagnosis });
-  canvas.paintHeat(entry.shown.maps[concept], entry.scales[concept]);
-  paintMarks(step.marks);
+  const hidden = mustCallFirst();
+  const paper = comparing() ? reasonNow(entry, "paper").probabilities : null;
+  studio.toggleAttribute("data-hidden", hidden);
+  ref("call").hidden = !hidden;
+  panel.update({ entry, step, answer: entry.shown, concept, diagnosis, hidden, paper });
+  meeting.update({ entry, answer: entry.shown });
+  history.update({ entry, diagnosis });
+  canvas.overlay.paint(entry.shown.maps[concept], entry.scales[concept]);
+  paintMarks(step.evidence);
   showExemplar();
-  showReading(session.hovered);
+  showThreshold();
+  showReading(session.hovered, session.brushed);
   markEdited(entry);
 }
 
-function paintMarks(marks) {
-  const chosen = marks[session.concept];
-  canvas.paintMarks(
-    chosen,
-    marks.filter((other) => other !== chosen)
-  );
+function paintMarks(evidence) {
+  canvas.paintMarks(evidence, session.concept);
 }
 
-function showReading(cell) {
-  session.hovered = cell;
+/** Show the value under the cursor, and what the tool would do to the patches there. */
+function showReading(cell, cells = [cell]) {
+  Object.assign(session, { hovered: cell, brushed: cells });
   const { entry, concept } = session;
-  ref("reading").hidden = !cell || !entry;
-  if (!cell || !entry) return;
+  ref("reading").hidden = !cell || !entry || mustCallFirst();
+  if (ref("reading").hidden) return;
   const index = cell[0] * entry.grid[1] + cell[1];
   const before = entry.base.maps[concept][index];
   const now = entry.shown.maps[concept][index];
   ref("reading").replaceChildren(
     `${plain(entry.concepts[concept])} · row ${cell[0]}, column ${cell[1]} · similarity `,
     changed(before, now) ? figure(before) + " → " : "",
-    make("b", { text: figure(now) })
+    make("b", { text: figure(now) }),
+    ...whatIf(cells)
   );
+}
+
+/** What the probability of the chosen diagnosis would be after the tool had been used here. */
+function whatIf(cells) {
+  const { entry, diagnosis } = session;
+  const kind = session.tool === "inspect" ? "suppress" : session.tool;
+  const edit = strokeEdit(kind, cells);
+  if (!edit) return [];
+  const { evidence } = entry.steps[entry.position];
+  const semantics = shownSemantics();
+  const now = reasonNow(entry, semantics);
+  const edited = withEdit(evidence, edit, entry.concepts, entry.grid[1]);
+  const then = reasonHere(entry.reasoning, edited, semantics, now);
+  return [
+    ` · ${kind} here: ${plain(entry.classes[diagnosis])} ` +
+      `${figure(now.probabilities[diagnosis])} → `,
+    make("b", { text: figure(then.probabilities[diagnosis]) }),
+  ];
+}
+
+/** What follows from the edits made so far, reasoned here and kept with their step. */
+function reasonNow(entry, semantics) {
+  const step = entry.steps[entry.position];
+  step.reasoned ??= {};
+  step.reasoned[semantics] ??= reasonHere(entry.reasoning, step.evidence, semantics);
+  return step.reasoned[semantics];
 }
 
 function showExemplar() {
@@ -132,94 +166,12 @@ function findExemplar(model, concept, prototype) {
   return session.exemplars.get(name);
 }
 
-// ---- edits --------------------------------------------------------------------------------
-
-function applyEdit(marks, edit, concepts, columns) {
-  const concept = concepts.indexOf(edit.concept);
-  const edited = Uint8Array.from(marks[concept]);
-  const value = {
-    suppress: SUPPRESSED,
-    reject: SUPPRESSED,
-    force: FORCED,
-    confirm: FORCED,
-    erase: UNMARKED,
-  }[edit.kind];
-  if (edit.cells) for (const [row, column] of edit.cells) edited[row * columns + column] = value;
-  else edited.fill(value);
-  return marks.with(concept, edited);
-}
-
-function previewStroke(kind, cells) {
-  const { entry, concept } = session;
-  if (!entry) return;
-  const edit = { kind, concept: entry.concepts[concept], cells };
-  paintMarks(applyEdit(entry.steps[entry.position].marks, edit, entry.concepts, entry.grid[1]));
-}
-
-function finishStroke(kind, cells) {
-  const { entry, concept } = session;
-  if (!entry) return;
-  if (kind === "inspect") return inspect(cells[0]);
-  const current = entry.steps[entry.position];
-  const name = entry.concepts[concept];
-  if (
-    kind === "erase" &&
-    !cells.some(([row, column]) => current.marks[concept][row * entry.grid[1] + column])
-  ) {
-    paintMarks(current.marks);
-    return toast(
-      `There is no mark of ${plain(name)} to erase here; choose the concept whose mark it is.`,
-      "note"
-    );
-  }
-  const label = `${VERBS[kind]} ${plain(name)}, ${plural(cells.length, "patch", "patches")}`;
-  commit([...current.edits, { kind, concept: name, cells }], current.calls, kind, label);
-}
-
-function toggleCall(index, kind) {
-  const { entry } = session;
-  const current = entry.steps[entry.position];
-  const name = entry.concepts[index];
-  const withdrawn = current.calls[index] === kind;
-  const others = current.edits.filter(
-    (edit) => edit.concept !== name || (edit.kind !== "reject" && edit.kind !== "confirm")
-  );
-  const label = withdrawn ? `Withdraw ${kind} of ${plain(name)}` : `${VERBS[kind]} ${plain(name)}`;
-  const edits = withdrawn ? others : [...others, { kind, concept: name }];
-  commit(edits, current.calls.with(index, withdrawn ? null : kind), kind, label);
-}
-
-function commit(edits, calls, kind, label) {
-  const { entry } = session;
-  const unmarked = entry.steps[0].marks;
-  const current = entry.steps[entry.position];
-  const appended =
-    edits.length === current.edits.length + 1 && edits.at(-2) === current.edits.at(-1);
-  const marks = (appended ? edits.slice(-1) : edits).reduce(
-    (all, edit) => applyEdit(all, edit, entry.concepts, entry.grid[1]),
-    appended ? current.marks : unmarked
-  );
-  const step = { edits, kind, label, marks, calls, answer: null };
-  entry.steps = [...entry.steps.slice(0, entry.position + 1), step];
-  entry.position += 1;
-  show();
-}
-
-function goTo(position) {
-  const { entry } = session;
-  if (!entry || position < 0 || position >= entry.steps.length || position === entry.position)
-    return;
-  entry.position = position;
-  show();
-}
-
-// ---- choosing -----------------------------------------------------------------------------
-
 function chooseConcept(index) {
   if (!session.entry || index >= session.entry.concepts.length) return;
   session.concept = index;
   session.inspected = null;
   canvas.inspect(null);
+  canvas.point(null);
   panel.revealConcept(index);
   repaint();
 }
@@ -230,7 +182,59 @@ function inspect(cell) {
   showExemplar();
 }
 
+function chooseOverlay(kind) {
+  canvas.overlay.show(kind);
+  session.overlay = kind;
+  for (const button of ref("overlayKinds").children)
+    button.setAttribute("aria-pressed", button.dataset.overlay === kind);
+}
+
+function setThreshold(place) {
+  canvas.overlay.setThreshold(place);
+  showThreshold();
+}
+
+function showThreshold() {
+  const { entry, concept } = session;
+  const similarity = (ref("threshold").value / 100) * (entry?.scales[concept] ?? 1);
+  ref("thresholdValue").textContent = figure(similarity);
+  ref("threshold").setAttribute("aria-valuetext", "similarity " + figure(similarity));
+}
+
+/** Which semantics the maps and rows show; side by side, they show the calibrated one. */
+function shownSemantics() {
+  return comparing() ? "calibrated" : ref("semantics").value;
+}
+
+function comparing() {
+  return ref("semantics").value === "both";
+}
+
+/** Whether the model's answer must stay hidden, because the reviewer's own call is not made yet. */
+function mustCallFirst() {
+  return session.blind && Boolean(session.entry) && !meeting.recordOf(session.entry);
+}
+
+function makeCall(index) {
+  if (!mustCallFirst() || index >= session.entry.classes.length) return;
+  meeting.call(session.entry, index);
+  repaint();
+}
+
+function setBlind(blind) {
+  session.blind = blind;
+  ref("blind").setAttribute("aria-pressed", blind);
+  if (session.entry) repaint();
+}
+
+function setPresenting(presenting) {
+  studio.toggleAttribute("data-presenting", presenting);
+  ref("present").setAttribute("aria-pressed", presenting);
+  if (presenting) toast("Presenter mode: all keys work; P or Esc leaves it.", "note");
+}
+
 function chooseTool(name) {
+  session.tool = name;
   canvas.setTool(name);
   for (const button of ref("tools").querySelectorAll("[data-tool]"))
     button.setAttribute("aria-pressed", button.dataset.tool === name);
@@ -244,111 +248,4 @@ function chooseBrush(place) {
     "aria-label",
     `Brush size ${BRUSHES[session.brush]}; press for the next`
   );
-}
-
-// ---- cases --------------------------------------------------------------------------------
-
-function buildStrip() {
-  const thumbnails = session.sources.map((source) => {
-    const button = make("button", {
-      type: "button",
-      title: source.title,
-      "aria-label": source.title,
-    });
-    button.style.backgroundImage = `url("${source.thumbnail}")`;
-    button.addEventListener("click", () => open(source));
-    button.dataset.edited = source.button?.dataset.edited ?? false;
-    source.button = button;
-    return button;
-  });
-  ref("strip").replaceChildren(...thumbnails);
-}
-
-function markEdited(entry) {
-  entry.source.button.dataset.edited = entry.position > 0;
-}
-
-async function open(source) {
-  if (session.opening === source) return;
-  session.opening = source;
-  const entry = session.entries.get(source) ?? (await openOnServer(source));
-  if (session.opening !== source) return;
-  session.opening = null;
-  if (entry) await enter(entry);
-  studio.dataset.state = session.entry ? "ready" : "empty";
-}
-
-async function openOnServer(source) {
-  studio.dataset.state = "opening";
-  const known = session.entry?.model.name === ref("model").value;
-  ref("waitingText").textContent = known ? "Reading the image …" : "Loading the model …";
-  const opened = await persist(
-    () => requestOpening(source),
-    () => session.opening === source
-  );
-  if (opened?.error) toast(opened.error);
-  if (!opened || opened.error || session.opening !== source) return null;
-  const entry = makeEntry(source, opened);
-  if (session.entries.size >= MAX_KEPT_CASES)
-    session.entries.delete(session.entries.keys().next().value);
-  session.entries.set(source, entry);
-  return entry;
-}
-
-async function enter(entry) {
-  await canvas.open(entry.picture, ...entry.grid, entry.title);
-  const fresh = session.entry?.model.name !== entry.model.name;
-  session.entry = entry;
-  session.diagnosis = entry.order[0];
-  session.inspected = null;
-  canvas.inspect(null);
-  if (!session.sources.includes(entry.source)) {
-    entry.source.thumbnail = entry.picture;
-    session.sources.unshift(entry.source);
-    buildStrip();
-  }
-  for (const source of session.sources)
-    source.button.toggleAttribute("aria-current", source === entry.source);
-  entry.source.button.scrollIntoView({ block: "nearest" });
-  panel.build(entry);
-  showCard(ref, entry.model);
-  const { similarities } = entry.base.verdict;
-  chooseConcept(fresh ? similarities.indexOf(Math.max(...similarities)) : session.concept);
-  await show();
-}
-
-function openFile(file) {
-  if (!file) return;
-  if (file.size > MAX_UPLOAD_BYTES) {
-    const megabytes = Math.round(file.size / 2 ** 20);
-    return toast(
-      `${file.name} has ${megabytes} MB; at most ${MAX_UPLOAD_BYTES / 2 ** 20} MB can be opened.`
-    );
-  }
-  open({ file, title: file.name || "pasted image" });
-}
-
-function openNeighbour(step) {
-  if (!session.entry) return;
-  const place = session.sources.indexOf(session.entry.source) + step;
-  if (session.sources[place]) open(session.sources[place]);
-}
-
-function changeModel() {
-  const marked = [...session.entries.values()].filter((entry) => entry.position > 0).length;
-  session.entries.clear();
-  for (const source of session.sources) delete source.button.dataset.edited;
-  if (marked)
-    toast(
-      `The model was changed, so the edits of ${plural(marked, "case", "cases")} were cleared.`,
-      "note"
-    );
-  session.opening = null;
-  open(session.entry?.source ?? session.sources[0]);
-}
-
-function changeSemantics() {
-  for (const entry of session.entries.values())
-    for (const step of entry.steps.slice(1)) step.answer = null;
-  if (session.entry) show();
 }

@@ -18,23 +18,41 @@ function makeEntry(source, opened) {
     edits: [],
     kind: "",
     label: "",
-    marks: opened.concepts.map(() => new Uint8Array(cells)),
+    evidence: unedited(opened.concepts.length, cells),
     calls: opened.concepts.map(() => null),
     answer: base,
+    semantics: null, // without edits, every semantics says the same
   };
   return {
     ...opened,
     source,
     base,
     shown: base,
+    reasoning: readReasoning(opened),
     likeness: unpack(opened.likeness, Float32Array),
     resembles: unpack(opened.resembles, Uint16Array),
     order: probabilities
       .map((_, index) => index)
       .sort((one, other) => probabilities[other] - probabilities[one]),
     contributionScale: Math.max(0.5, ...contributions.flat().map(Math.abs)) * 1.2,
+    comment: "",
     steps: [first],
     position: 0,
+  };
+}
+
+/** What `reasonHere` needs of an opened case. */
+function readReasoning(opened) {
+  return {
+    classes: opened.classes.length,
+    concepts: opened.concepts.length,
+    prototypes: opened.prototypes,
+    cells: opened.grid[0] * opened.grid[1],
+    similarity: unpack(opened.similarity, Float32Array),
+    head: unpack(opened.head, Float64Array),
+    absent: unpack(opened.absent, Float32Array),
+    present: unpack(opened.present, Float32Array),
+    base: opened.verdict.base,
   };
 }
 
@@ -60,6 +78,16 @@ async function persist(request, wanted) {
   return null;
 }
 
+/** Ask about an open case, opening it again if the server has forgotten it. */
+async function askAboutCase(entry, request, wanted) {
+  const answer = await persist(request, wanted);
+  if (!answer?.expired) return answer;
+  const reopened = await persist(() => requestOpening(entry.source), wanted);
+  if (!reopened?.key) return answer;
+  entry.key = reopened.key;
+  return persist(request, wanted);
+}
+
 /** Get the answer of a step, once however often it is asked for. */
 function ask(entry, step) {
   step.asking ??= answerStep(entry, step).finally(() => (step.asking = null));
@@ -70,17 +98,10 @@ async function answerStep(entry, step) {
   const wanted = () => session.entry === entry && entry.steps.includes(step);
   let answer, semantics;
   do {
-    semantics = ref("semantics").value;
+    semantics = shownSemantics();
     const request = () => server.reason({ key: entry.key, edits: step.edits, semantics });
-    answer = await persist(request, wanted);
-    if (answer?.expired) {
-      const reopened = await persist(() => requestOpening(entry.source), wanted);
-      if (reopened?.key) {
-        entry.key = reopened.key;
-        answer = await persist(request, wanted);
-      }
-    }
-  } while (answer && semantics !== ref("semantics").value);
+    answer = await askAboutCase(entry, request, wanted);
+  } while (answer && semantics !== shownSemantics());
   if (!answer) return;
   if (answer.error) {
     toast(answer.error);
@@ -91,6 +112,7 @@ async function answerStep(entry, step) {
     answer.maps[index] ? unpack(answer.maps[index], Float32Array) : map
   );
   step.answer = { verdict: answer.verdict, maps };
+  step.semantics = semantics;
 }
 
 /** Ask for what the history lacks, such as steps undone before their answer had come. */
@@ -98,6 +120,6 @@ async function fillHistory(entry) {
   for (const step of entry.steps) {
     if (step.answer || session.entry !== entry) continue;
     await ask(entry, step);
-    if (session.entry === entry) panel.updateChips({ entry, diagnosis: session.diagnosis });
+    if (session.entry === entry) history.update({ entry, diagnosis: session.diagnosis });
   }
 }

@@ -36,16 +36,19 @@ class OpenCase:
         model: name of the checkpoint.
         encoded: what the network saw.
         concept_maps: (K, H, W) float32 in [0, 1], painted while nothing is edited.
+        picture: the image as a JPEG or PNG that decodes to the same pixels.
     """
 
     model: str
     encoded: "EncodedCase"
     concept_maps: NDArray[np.float32]
+    picture: bytes
 
     @property
     def nbytes(self) -> int:
-        """Bytes held by the arrays."""
-        return self.encoded.similarity_maps.nbytes + self.concept_maps.nbytes
+        """Bytes held by the arrays and the picture."""
+        arrays = self.encoded.similarity_maps.nbytes + self.concept_maps.nbytes
+        return arrays + len(self.picture)
 
 
 class CaseStore:

@@ -6,6 +6,7 @@ are exceptions whose message is one sentence for the person at the screen (`REFU
 
 import base64
 import threading
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,10 +17,11 @@ from numpy.typing import NDArray
 
 from csr_core.cases import CaseExpired, CaseStore, OpenCase
 from csr_core.datasets.problems import is_safe_id
-from csr_core.edits import EditError, edits_from_json
+from csr_core.edits import Edit, EditError, edit_to_json, edits_from_json
 from csr_core.files import read_json
 from csr_core.imaging import ImageError, decode_image
 from csr_core.overlays import exemplar_crop
+from csr_core.session_file import SessionError, from_json
 
 if TYPE_CHECKING:
     from csr_core.atlas import AtlasEntry
@@ -36,7 +38,7 @@ class RequestError(ValueError):
     """A request lacks a field, or a field holds what it may not."""
 
 
-REFUSALS = (RequestError, ImageError, EditError, CaseExpired)
+REFUSALS = (RequestError, ImageError, EditError, SessionError, CaseExpired)
 
 
 class Models:
@@ -150,7 +152,9 @@ class ReviewService:
             The key of the case, what the model looks for, the picture, the tops of the colour
             scales, the maps to paint (base64, float32, K·H·W), for every patch which living
             prototype of each concept it resembles most (uint16) and how much (float32, -inf if
-            none lives), and the verdict without edits.
+            none lives), the verdict without edits, and what a browser needs to reason by itself:
+            the similarity maps (float32, K·M·H·W), the head (float64, classes·K·M) and the absent
+            and present profiles (float32, K·M each).
 
         Raises:
             ImageError: if the image can't be used.
@@ -164,7 +168,7 @@ class ReviewService:
         alive = reasoner.atlas.alive[:, :, None, None]  # (K, M, 1, 1)
         living = np.where(alive, encoded.similarity_maps, -np.inf)  # (K, M, H, W)
         return {
-            "key": self._store.put(OpenCase(name, encoded, maps)),
+            "key": self._store.put(OpenCase(name, encoded, maps, _kept(source, pixels))),
             "model": self._models.summary(name),
             "title": title,
             "concepts": list(reasoner.concepts),
@@ -177,6 +181,8 @@ class ReviewService:
             "resembles": _packed(living.argmax(axis=1).astype("<u2")),
             "prototypes": encoded.similarity_maps.shape[1],
             "verdict": _verdict(reasoner, reasoner.reason(encoded)),
+            "similarity": _packed(encoded.similarity_maps),
+            **_reasoning(reasoner),
         }
 
     def reason(
@@ -193,16 +199,112 @@ class ReviewService:
             EditError: if an edit is malformed or does not fit the case.
             RequestError: if a field is malformed.
         """
-        case = self._store.get(_text(key, "key"))
-        reasoner = self._models.get(case.model)
-        checked = edits_from_json(edits)
-        meaning = _semantics(semantics)
+        reasoner, case, checked, meaning = self._asked(key, edits, semantics)
         verdict = reasoner.reason(case.encoded, checked, meaning)
         maps = reasoner.concept_maps(case.encoded, checked, meaning)  # (K, H, W)
         changed = np.flatnonzero((maps != case.concept_maps).any(axis=(1, 2)))
         return {
             "verdict": _verdict(reasoner, verdict),
             "maps": {str(concept): _packed(maps[concept]) for concept in changed},
+        }
+
+    def change_answer(self, key: object, edits: object, semantics: object) -> dict[str, Any]:
+        """Find the smallest change of the diagnosis; see `csr_core.counsel.suggest_flip`.
+
+        Raises:
+            CaseExpired, EditError, RequestError: as `reason`.
+        """
+        from csr_core.counsel import suggest_flip  # here, as in `Models.get`
+
+        reasoner, case, checked, meaning = self._asked(key, edits, semantics)
+        return suggest_flip(reasoner, case.encoded, checked, meaning)
+
+    def advise(self, key: object, edits: object, semantics: object) -> dict[str, Any]:
+        """Say what is worth a look next, and what to be wary of.
+
+        Returns:
+            `question`, see `csr_core.counsel.next_question`, and `notices`, the gravest first,
+            each with `level`, `kind`, `meaning` and `action`, see `csr_core.safety`.
+
+        Raises:
+            CaseExpired, EditError, RequestError: as `reason`.
+        """
+        from csr_core.counsel import next_question  # here, as in `Models.get`
+        from csr_core.safety import safety_notices
+
+        reasoner, case, checked, meaning = self._asked(key, edits, semantics)
+        given = (reasoner, case.encoded, checked, meaning)
+        notices = [notice._asdict() for notice in safety_notices(*given)]
+        return {"question": next_question(*given), "notices": notices}
+
+    def keep(self, asked: Mapping[str, Any]) -> dict[str, str]:
+        """Write a review as a file: the session, or the report.
+
+        Args:
+            asked: `key`, `edits` and `semantics` as of `reason`; `kind`: json, html or pdf;
+                `concept`: index of the one the report paints; the rest see
+                `csr_core.keeping.review_of`.
+
+        Raises:
+            CaseExpired, EditError, RequestError: as `reason`.
+            SessionError: if a field of the review is not as it should be.
+        """
+        from csr_core import keeping  # here, as in `Models.get`
+
+        kind = asked.get("kind")
+        if kind not in ("json", "html", "pdf"):
+            raise RequestError("A review is kept as 'json', 'html' or 'pdf'.")
+        reasoner, case, checked, meaning = self._asked(
+            asked.get("key"), asked.get("edits"), asked.get("semantics")
+        )
+        session = keeping.review_of(reasoner, case, checked, meaning, asked)
+        if kind == "json":
+            return keeping.session_file(session)
+        concept = _index(asked.get("concept"), "concept", len(reasoner.concepts))
+        scale = _scales(reasoner)[concept]
+        return keeping.report_file(reasoner, case, session, concept, scale, kind)
+
+    def open_session(self, data: bytes, key: object) -> dict[str, Any]:
+        """Open the case of a session file, and replay it.
+
+        Args:
+            data: of the file.
+            key: of the case on the screen, for a session that left its image out; or None.
+
+        Returns:
+            `opened` as `open_image` answers, the image file as `image` (base64), `edits`, `times`,
+            `comment`, `semantics`, and `differences` as sentences. Edits that this model can't
+            make are left out, and a difference says so.
+
+        Raises:
+            CaseExpired, ImageError, RequestError: as `open_image` and `reason`.
+            SessionError: if the file can't be read, or left out an image that is not open.
+        """
+        from csr_core.session import replay  # here, as in `Models.get`
+
+        session = from_json(data)
+        picture = session.picture
+        if picture is None and key:
+            shown = self._store.get(_text(key, "key"))
+            same = shown.encoded.image_hash == session.image_hash
+            picture = shown.picture if same else None
+        if picture is None:
+            raise SessionError(
+                "The session left its image out; open that image first, then the session again."
+            )
+        opened = self.open_image(session.checkpoint_name, picture, "Image of a session")
+        reasoner = self._models.get(session.checkpoint_name)
+        differences = replay(reasoner, self._store.get(opened["key"]).encoded, session)
+        possible = not any(difference.what in ("edits", "names") for difference in differences)
+        steps = session.steps if possible else ()
+        return {
+            "opened": opened,
+            "image": base64.b64encode(picture).decode("ascii"),
+            "edits": [edit_to_json(step.edit) for step in steps],
+            "times": [step.time.isoformat().replace("+00:00", "Z") for step in steps],
+            "comment": session.comment,
+            "semantics": session.semantics,
+            "differences": [difference.sentence for difference in differences],
         }
 
     def exemplar(self, model: object, concept: object, prototype: object) -> dict[str, Any]:
@@ -227,6 +329,14 @@ class ReviewService:
             "reliance": entry.reliance,
             "picture": self._exemplar_picture(entry, reasoner.grid),
         }
+
+    def _asked(
+        self, key: object, edits: object, semantics: object
+    ) -> tuple["Reasoner", OpenCase, tuple[Edit, ...], Literal["calibrated", "paper"]]:
+        """The model, the case, the edits and their meaning that a request is about."""
+        case = self._store.get(_text(key, "key"))
+        reasoner = self._models.get(case.model)
+        return reasoner, case, edits_from_json(edits), _semantics(semantics)
 
     def _exemplar_picture(self, entry: "AtlasEntry", grid: tuple[int, int]) -> str | None:
         try:
@@ -255,6 +365,16 @@ def _verdict(reasoner: "Reasoner", verdict: "Verdict") -> dict[str, Any]:
         "base": verdict.base.tolist(),
         "contributions": verdict.contributions.tolist(),
         "similarities": reasoner.concept_scores(verdict).tolist(),
+    }
+
+
+def _reasoning(reasoner: "Reasoner") -> dict[str, str]:
+    """What turns similarities into logits, the same for all cases of a model."""
+    weight, _ = reasoner.network.task_head.folded()  # (classes, K, M)
+    return {
+        "head": _packed(weight.cpu().numpy().astype("<f8")),
+        "absent": _packed(reasoner.profiles.absent.astype("<f4")),
+        "present": _packed(reasoner.profiles.present.astype("<f4")),
     }
 
 
@@ -291,6 +411,16 @@ def _semantics(value: object) -> Literal["calibrated", "paper"]:
 def _packed(array: NDArray[Any]) -> str:
     """Little-endian bytes of an array in base64: exact, and ten times faster to read than JSON."""
     return base64.b64encode(array.tobytes()).decode("ascii")
+
+
+def _kept(source: bytes | Path, pixels: NDArray[np.uint8]) -> bytes:
+    """A JPEG or PNG of the same pixels: the file itself if it is one."""
+    data = source if isinstance(source, bytes) else source.read_bytes()
+    if data.startswith((b"\xff\xd8\xff", b"\x89PNG")):
+        return data
+    done, png = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+    assert done
+    return png.tobytes()
 
 
 def _data_url(pixels: NDArray[np.uint8], side: int) -> str:

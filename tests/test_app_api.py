@@ -31,7 +31,7 @@ def jpeg(seed: int = 0, size: tuple[int, int] = (96, 64)) -> bytes:
 
 def open_case(size: int = 10) -> OpenCase:
     encoded = SimpleNamespace(similarity_maps=np.zeros((1, 1, size, 1), np.float32))
-    return OpenCase("model", encoded, np.zeros((1, size, 1), np.float32))
+    return OpenCase("model", encoded, np.zeros((1, size, 1), np.float32), b"")
 
 
 class TestCaseStore:
@@ -128,6 +128,15 @@ class TestService:
         assert opened["scales"] == [1, 1, 1]
         json.dumps(opened)
 
+    def test_a_browser_gets_all_it_needs_to_reason_by_itself(self, service: ReviewService):
+        opened = service.open_bundled("first", "case0")
+        scores = unpack(opened["similarity"], "<f4", 3, 4, 14, 14).max(axis=(2, 3))
+        head = unpack(opened["head"], "<f8", 2, 3, 4)
+        above = scores - unpack(opened["absent"], "<f4", 3, 4)
+        logits = opened["verdict"]["base"] + np.einsum("ckm,km->c", head, above)
+        assert np.allclose(logits, opened["verdict"]["logits"], atol=1e-6)
+        assert (unpack(opened["present"], "<f4", 3, 4) == np.float32(0.95)).all()
+
     def test_colour_scales_leave_a_quarter_above_present_concepts(self):
         present = np.array([[0.3, 0.4], [0.62, 0.1], [0.9, 0.9], [-0.2, 0.0]], np.float32)
         reasoner = SimpleNamespace(profiles=SimpleNamespace(present=present))
@@ -192,6 +201,38 @@ class TestService:
             service.reason(key, [{"kind": "erase", "concept": None, "cells": [[99, 0]]}])
         with pytest.raises(RequestError, match="paper"):
             service.reason(key, [], "vague")
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"kind": "exe"},
+            {"times": []},
+            {"times": ["now"]},
+            {"times": ["2026-01-31T12:00:00"]},
+            {"times": 3},
+            {"comment": 7},
+            {"comment": "x" * 20_001},
+            {"own_call": "measles"},
+            {"blind": "yes"},
+            {"tally": {"fixed": -1}},
+            {"kind": "pdf", "concept": 99},
+            {"edits": [{"kind": "reject", "concept": "moustache"}]},
+        ],
+        ids=str,
+    )
+    def test_a_review_that_could_not_be_opened_again_is_not_kept(
+        self, service: ReviewService, wrong: dict[str, object]
+    ):
+        asked = {
+            "key": service.open_bundled("first", "case0")["key"],
+            "edits": [{"kind": "reject", "concept": "streaks"}],
+            "semantics": "calibrated",
+            "times": ["2026-01-31T12:00:00Z"],
+            "kind": "json",
+        }
+        assert service.keep(asked)["name"].endswith(".json")
+        with pytest.raises(REFUSALS):
+            service.keep({**asked, **wrong})
 
     def test_a_damaged_checkpoint_is_refused_with_the_reason(self, tmp_path, gallery):
         (tmp_path / "bad").mkdir()

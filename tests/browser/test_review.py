@@ -15,7 +15,7 @@ WHOLE = [(3, 0), (3, 13), (10, 13), (10, 0)]
 
 OUTSIDE = """
 [...document.querySelectorAll(".page:not([hidden]) button, .under > *, .evidence h2 > *")]
-  .filter((node) => !node.closest(".strip, .chips"))
+  .filter((node) => node.getClientRects().length && !node.closest(".strip, .chips"))
   .filter((node) => {
     const box = node.getBoundingClientRect();
     const room = (node.closest(".view, .evidence") ?? document.body).getBoundingClientRect();

@@ -1,0 +1,83 @@
+"""Hover what-if: the browser foretells what the server would answer."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, expect
+from visit import ROOT, Studio
+
+from csr_core.cases import CaseStore
+from csr_core.service import Models, ReviewService
+
+REASON = """([opened, edits, edit, semantics]) => {
+  const model = readReasoning(opened);
+  const step = (evidence, one) => withEdit(evidence, one, opened.concepts, opened.grid[1]);
+  const evidence = edits.reduce(step, unedited(model.concepts, model.cells));
+  const now = reasonHere(model, evidence, semantics);
+  return reasonHere(model, step(evidence, edit), semantics, now).probabilities;
+}"""
+
+READING = "[data-ref=reading]"
+
+
+def random_edit(rng: np.random.Generator, kinds: list[str], concepts: list[str]) -> dict:
+    kind = str(rng.choice(kinds))
+    edit: dict = {"kind": kind}
+    if kind not in ("ignore", "focus"):
+        edit["concept"] = str(rng.choice(concepts))
+    if kind == "erase" and rng.random() < 0.5:
+        edit["concept"] = None
+    if kind not in ("reject", "confirm"):
+        top, left = rng.integers(0, 14, 2)
+        rows, columns = rng.integers(1, 15, 2)
+        edit["cells"] = [
+            [int(row), int(column)]
+            for row in range(top, min(top + rows, 14))
+            for column in range(left, min(left + columns, 14))
+        ]
+    return edit
+
+
+@pytest.mark.parametrize("semantics", ["calibrated", "paper"])
+def test_browser_and_server_agree(browser: Browser, tiny_checkpoints: Path, semantics: str):
+    service = ReviewService(Models(tiny_checkpoints), ROOT / "assets" / "cases", CaseStore())
+    opened = service.open_bundled("first", service.start()["cases"][0]["name"])
+    page = browser.new_page()
+    for script in ("evidence.js", "wire.js"):
+        page.add_script_tag(path=ROOT / "assets" / script)
+    rng = np.random.default_rng(3)
+    strokes = ["suppress", "force", "ignore", "focus", "erase"]
+    answers = set()
+    for _ in range(50):
+        edits = [
+            random_edit(rng, [*strokes, "reject", "confirm"], opened["concepts"])
+            for _ in range(rng.integers(0, 7))
+        ]
+        edit = random_edit(rng, strokes, opened["concepts"])
+        here = page.evaluate(REASON, [opened, edits, edit, semantics])
+        there = service.reason(opened["key"], [*edits, edit], semantics)
+        assert here == pytest.approx(there["verdict"]["probabilities"], abs=1e-6)
+        answers.add(tuple(there["verdict"]["probabilities"]))
+    assert len(answers) > 25, "most answers must differ, or their agreement says little"
+    page.close()
+
+
+@pytest.mark.parametrize("tool", ["suppress", "force", "ignore", "focus"])
+def test_the_reading_foretells_what_a_click_does(studio: Studio, tool: str):
+    studio.press({"focus": "o"}.get(tool, tool[0]))
+    studio.press("]")
+    studio.page.mouse.move(*studio.centre(5, 5))
+    foretold = re.search(rf"{tool} here: (.+)$", studio.page.locator(READING).inner_text())
+    studio.click(5, 5)
+    assert studio.chips()[0].endswith(foretold[1])
+
+
+def test_inspecting_foretells_suppression_and_rests_where_nothing_could_be_erased(studio: Studio):
+    studio.page.mouse.move(*studio.centre(2, 2))
+    expect(studio.page.locator(READING)).to_have_text(
+        re.compile(r"suppress here: \w+ \d\.\d\d → \d\.\d\d$")
+    )
+    studio.press("e")
+    expect(studio.page.locator(READING)).not_to_contain_text("here")
