@@ -21,7 +21,9 @@ import gradio as gr
 import typer
 
 from csr_core.cases import CaseExpired, CaseStore
-from csr_core.service import REFUSALS, Models, RequestError, ReviewService
+from csr_core.models import Models
+from csr_core.service import REFUSALS, ReviewService
+from csr_core.wire import RequestError
 
 __all__ = ["build", "launch", "main"]
 

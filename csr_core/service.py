@@ -5,87 +5,44 @@ are exceptions whose message is one sentence for the person at the screen (`REFU
 """
 
 import base64
-import threading
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from csr_core.cases import CaseExpired, CaseStore, OpenCase
 from csr_core.datasets.problems import is_safe_id
 from csr_core.edits import Edit, EditError, edit_to_json, edits_from_json
 from csr_core.files import read_json
 from csr_core.imaging import ImageError, decode_image
+from csr_core.models import Models
 from csr_core.overlays import exemplar_crop
 from csr_core.session_file import SessionError, from_json
+from csr_core.wire import (
+    PICTURE_SIDE,
+    RequestError,
+    data_url,
+    index_field,
+    jpeg_url,
+    kept,
+    packed,
+    semantics_field,
+    text_field,
+)
 
 if TYPE_CHECKING:
     from csr_core.atlas import AtlasEntry
     from csr_core.reasoner import Reasoner, Verdict
 
-__all__ = ["REFUSALS", "Models", "RequestError", "ReviewService"]
+__all__ = ["REFUSALS", "ReviewService"]
 
-PICTURE_SIDE = 1024
 THUMBNAIL_SIDE = 220
 MAX_JSON_BYTES = 16_000_000
 
 
-class RequestError(ValueError):
-    """A request lacks a field, or a field holds what it may not."""
-
-
 REFUSALS = (RequestError, ImageError, EditError, SessionError, CaseExpired)
-
-
-class Models:
-    """The checkpoints of a folder, each loaded once at its first use and shared by everyone.
-
-    Args:
-        folder: holds one folder a checkpoint.
-
-    Raises:
-        FileNotFoundError: if there is no checkpoint in the folder.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folders = {path.parent.name: path.parent for path in folder.glob("*/config.json")}
-        if not self._folders:
-            raise FileNotFoundError(
-                f"There is no checkpoint in {folder}; give the folder that holds checkpoint "
-                "folders, or train one with `python -m csr_core train`."
-            )
-        self.names = tuple(sorted(self._folders))
-        self._locks = {name: threading.Lock() for name in self.names}
-        self._reasoners: dict[str, Reasoner] = {}
-
-    def get(self, name: str) -> "Reasoner":
-        """Return a model, loading it if this is its first use.
-
-        Raises:
-            RequestError: if there is no model of that name.
-        """
-        if name not in self._locks:
-            raise RequestError(f"There is no model of that name; choose {' or '.join(self.names)}.")
-        with self._locks[name]:
-            if name not in self._reasoners:
-                import csr_core  # here, because it pulls in torch: the page is served before that
-
-                try:
-                    self._reasoners[name] = csr_core.load(self._folders[name])
-                except ValueError as error:
-                    raise RequestError(f"The model {name} can't be loaded: {error}") from error
-            return self._reasoners[name]
-
-    def summary(self, name: str) -> dict[str, Any]:
-        """Describe a model from its card, without loading its weights."""
-        config = read_json(self._folders[name] / "config.json", MAX_JSON_BYTES)
-        card = config.get("card") if isinstance(config, dict) else None
-        card = card if isinstance(card, dict) else {}
-        return {"name": name, "title": str(card.get("title", name)), "card": card}
 
 
 class ReviewService:
@@ -109,7 +66,7 @@ class ReviewService:
             Path(record["file"]).stem: (gallery / record["file"], str(record["title"]))
             for record in records
         }
-        self._thumbnail = cache(lambda path: _data_url(decode_image(path), THUMBNAIL_SIDE))
+        self._thumbnail = cache(lambda path: data_url(decode_image(path), THUMBNAIL_SIDE))
 
     def start(self) -> dict[str, Any]:
         """List the models and the bundled cases, with thumbnails."""
@@ -161,27 +118,27 @@ class ReviewService:
             RequestError: if there is no such model.
         """
         pixels = decode_image(source, what=title)
-        name = _text(model, "model")
+        name = text_field(model, "model")
         reasoner = self._models.get(name)
         encoded = reasoner.encode(pixels)
         maps = np.asarray(reasoner.concept_maps(encoded), dtype=np.float32)  # (K, H, W)
         alive = reasoner.atlas.alive[:, :, None, None]  # (K, M, 1, 1)
         living = np.where(alive, encoded.similarity_maps, -np.inf)  # (K, M, H, W)
         return {
-            "key": self._store.put(OpenCase(name, encoded, maps, _kept(source, pixels))),
+            "key": self._store.put(OpenCase(name, encoded, maps, kept(source, pixels))),
             "model": self._models.summary(name),
             "title": title,
             "concepts": list(reasoner.concepts),
             "classes": list(reasoner.classes),
             "grid": list(reasoner.grid),
             "scales": _scales(reasoner),
-            "picture": _data_url(pixels, PICTURE_SIDE),
-            "maps": _packed(maps),
-            "likeness": _packed(living.max(axis=1).astype("<f4")),
-            "resembles": _packed(living.argmax(axis=1).astype("<u2")),
+            "picture": data_url(pixels, PICTURE_SIDE),
+            "maps": packed(maps),
+            "likeness": packed(living.max(axis=1).astype("<f4")),
+            "resembles": packed(living.argmax(axis=1).astype("<u2")),
             "prototypes": encoded.similarity_maps.shape[1],
             "verdict": _verdict(reasoner, reasoner.reason(encoded)),
-            "similarity": _packed(encoded.similarity_maps),
+            "similarity": packed(encoded.similarity_maps),
             **_reasoning(reasoner),
         }
 
@@ -205,7 +162,7 @@ class ReviewService:
         changed = np.flatnonzero((maps != case.concept_maps).any(axis=(1, 2)))
         return {
             "verdict": _verdict(reasoner, verdict),
-            "maps": {str(concept): _packed(maps[concept]) for concept in changed},
+            "maps": {str(concept): packed(maps[concept]) for concept in changed},
         }
 
     def change_answer(self, key: object, edits: object, semantics: object) -> dict[str, Any]:
@@ -260,7 +217,7 @@ class ReviewService:
         session = keeping.review_of(reasoner, case, checked, meaning, asked)
         if kind == "json":
             return keeping.session_file(session)
-        concept = _index(asked.get("concept"), "concept", len(reasoner.concepts))
+        concept = index_field(asked.get("concept"), "concept", len(reasoner.concepts))
         scale = _scales(reasoner)[concept]
         return keeping.report_file(reasoner, case, session, concept, scale, kind)
 
@@ -285,7 +242,7 @@ class ReviewService:
         session = from_json(data)
         picture = session.picture
         if picture is None and key:
-            shown = self._store.get(_text(key, "key"))
+            shown = self._store.get(text_field(key, "key"))
             same = shown.encoded.image_hash == session.image_hash
             picture = shown.picture if same else None
         if picture is None:
@@ -318,9 +275,11 @@ class ReviewService:
         Raises:
             RequestError: if there is no such model or prototype.
         """
-        reasoner = self._models.get(_text(model, "model"))
+        reasoner = self._models.get(text_field(model, "model"))
         K, M = reasoner.atlas.shape
-        entry = reasoner.atlas[_index(concept, "concept", K), _index(prototype, "prototype", M)]
+        entry = reasoner.atlas[
+            index_field(concept, "concept", K), index_field(prototype, "prototype", M)
+        ]
         return {
             "image_id": entry.image_id,
             "row": entry.row,
@@ -334,18 +293,18 @@ class ReviewService:
         self, key: object, edits: object, semantics: object
     ) -> tuple["Reasoner", OpenCase, tuple[Edit, ...], Literal["calibrated", "paper"]]:
         """The model, the case, the edits and their meaning that a request is about."""
-        case = self._store.get(_text(key, "key"))
+        case = self._store.get(text_field(key, "key"))
         reasoner = self._models.get(case.model)
-        return reasoner, case, edits_from_json(edits), _semantics(semantics)
+        return reasoner, case, edits_from_json(edits), semantics_field(semantics)
 
     def _exemplar_picture(self, entry: "AtlasEntry", grid: tuple[int, int]) -> str | None:
         try:
             if entry.picture is not None:
-                return _data_url(decode_image(entry.picture), PICTURE_SIDE)
+                return data_url(decode_image(entry.picture), PICTURE_SIDE)
             path = self._training_image(entry.image_id)
             if path is None:
                 return None
-            return _jpeg_url(exemplar_crop(decode_image(path), (entry.row, entry.column), grid[0]))
+            return jpeg_url(exemplar_crop(decode_image(path), (entry.row, entry.column), grid[0]))
         except ImageError:
             return None
 
@@ -372,9 +331,9 @@ def _reasoning(reasoner: "Reasoner") -> dict[str, str]:
     """What turns similarities into logits, the same for all cases of a model."""
     weight, _ = reasoner.network.task_head.folded()  # (classes, K, M)
     return {
-        "head": _packed(weight.cpu().numpy().astype("<f8")),
-        "absent": _packed(reasoner.profiles.absent.astype("<f4")),
-        "present": _packed(reasoner.profiles.present.astype("<f4")),
+        "head": packed(weight.cpu().numpy().astype("<f8")),
+        "absent": packed(reasoner.profiles.absent.astype("<f4")),
+        "present": packed(reasoner.profiles.present.astype("<f4")),
     }
 
 
@@ -388,53 +347,3 @@ def _scales(reasoner: "Reasoner") -> list[float]:
     typical = reasoner.profiles.present.max(axis=1).astype(np.float64)  # (K,)
     tops = np.ceil(np.round(12.5 * np.maximum(typical, 0.1), 3)) / 10
     return np.minimum(tops, 1.0).tolist()
-
-
-def _text(value: object, field: str) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= 200:
-        raise RequestError(f"The request needs {field!r} as a short text.")
-    return value
-
-
-def _index(value: object, field: str, count: int) -> int:
-    if type(value) is not int or not 0 <= value < count:
-        raise RequestError(f"The request needs {field!r} as a whole number from 0 to {count - 1}.")
-    return value
-
-
-def _semantics(value: object) -> Literal["calibrated", "paper"]:
-    if value == "calibrated" or value == "paper":
-        return value
-    raise RequestError("Edits are read as 'calibrated' or as 'paper'.")
-
-
-def _packed(array: NDArray[Any]) -> str:
-    """Little-endian bytes of an array in base64: exact, and ten times faster to read than JSON."""
-    return base64.b64encode(array.tobytes()).decode("ascii")
-
-
-def _kept(source: bytes | Path, pixels: NDArray[np.uint8]) -> bytes:
-    """A JPEG or PNG of the same pixels: the file itself if it is one."""
-    data = source if isinstance(source, bytes) else source.read_bytes()
-    if data.startswith((b"\xff\xd8\xff", b"\x89PNG")):
-        return data
-    done, png = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
-    assert done
-    return png.tobytes()
-
-
-def _data_url(pixels: NDArray[np.uint8], side: int) -> str:
-    """JPEG of (H, W, 3) RGB pixels, shrunk so that the longer side is at most `side`."""
-    scale = side / max(pixels.shape[:2])
-    if scale < 1:
-        size = [max(1, round(length * scale)) for length in pixels.shape[1::-1]]
-        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
-    done, data = cv2.imencode(
-        ".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90]
-    )
-    assert done
-    return _jpeg_url(data.tobytes())
-
-
-def _jpeg_url(data: bytes) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(data).decode("ascii")

@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from csr_core.cases import CaseExpired, CaseStore, OpenCase
-from csr_core.service import REFUSALS, Models, RequestError, ReviewService, _scales
+from csr_core.models import Models
+from csr_core.service import REFUSALS, ReviewService, _scales
+from csr_core.wire import RequestError
 
 ROOT = Path(__file__).parents[1]
 

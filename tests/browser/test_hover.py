@@ -9,7 +9,8 @@ from playwright.sync_api import Browser, expect
 from visit import ROOT, Studio
 
 from csr_core.cases import CaseStore
-from csr_core.service import Models, ReviewService
+from csr_core.models import Models
+from csr_core.service import ReviewService
 
 REASON = """([opened, edits, edit, semantics]) => {
   const model = readReasoning(opened);
