@@ -16,9 +16,15 @@ function cividis(value) {
   return [mix(0), mix(1), mix(2)];
 }
 
+/**
+ * Similarity of the brightest colour, as the legend says. One scale for every concept, case and
+ * model, so that any two pictures can be compared; clear matches lie between 0.5 and 0.9.
+ */
+const SCALE_TOP = 0.8;
+
 /** How much of the picture is hidden at a place on the colour scale: little where it is low. */
 function heatAlpha(place) {
-  return Math.min(Math.max(place, 0), 1) ** 1.6;
+  return Math.min(Math.max(place, 0), 1) ** 1.3;
 }
 
 /**
@@ -65,20 +71,20 @@ function makeOverlay(heat, contours) {
   let grid = { rows: 1, columns: 1 };
   let unit = 1;
   let kind = "heat";
-  let threshold = 0; // as a part of the colour scale
+  let threshold = 0; // a similarity
   let painted = null;
 
-  function paintHeat({ values, top }) {
+  function paintHeat(values) {
     const bitmap = heatContext.createImageData(grid.columns, grid.rows);
     values.forEach((value, cell) => {
-      const place = value / top;
-      const alpha = place < threshold ? 0 : 255 * heatAlpha(place);
+      const place = value / SCALE_TOP;
+      const alpha = value < threshold ? 0 : 255 * heatAlpha(place);
       bitmap.data.set([...cividis(place), alpha], 4 * cell);
     });
     heatContext.putImageData(bitmap, 0, 0);
   }
 
-  function paintContours({ values, top }) {
+  function paintContours(values) {
     const { width, height } = contours;
     const { rows, columns } = grid;
     const inside = (index, count) => Math.min(Math.max(index, 0), count - 1);
@@ -88,7 +94,7 @@ function makeOverlay(heat, contours) {
     contourContext.clearRect(0, 0, width, height);
     for (const part of threshold > 0 ? [0, 1 / 3, 2 / 3] : [1 / 4, 1 / 2, 3 / 4]) {
       const place = threshold + part * (1 - threshold);
-      const path = contourPath(at, grid, place * top, toX, toY);
+      const path = contourPath(at, grid, place, toX, toY);
       for (const [ink, line] of [
         ["#000a", 3.5],
         [`rgb(${cividis(0.6 + 0.4 * place).join(" ")})`, 2],
@@ -101,7 +107,7 @@ function makeOverlay(heat, contours) {
   }
 
   function paint() {
-    if (painted?.values.length !== grid.rows * grid.columns) return;
+    if (painted?.length !== grid.rows * grid.columns) return;
     if (kind === "heat") paintHeat(painted);
     else paintContours(painted);
   }
@@ -114,18 +120,18 @@ function makeOverlay(heat, contours) {
       grid = newGrid;
       paint();
     },
-    /** @param values Float32Array of rows × columns; top: similarity of the brightest colour. */
-    paint(values, top) {
-      painted = { values, top };
+    /** @param values similarities, a Float32Array of rows × columns. */
+    paint(values) {
+      painted = values;
       paint();
     },
     setOpacity(opacity) {
       heat.style.opacity = opacity;
       contours.style.opacity = opacity;
     },
-    /** @param place from 0 to 1 on the colour scale; what lies below is not shown. */
-    setThreshold(place) {
-      threshold = place;
+    /** @param similarity from 0 to 1; what lies below is not shown. */
+    setThreshold(similarity) {
+      threshold = similarity;
       paint();
     },
     /** @param name "heat" or "contour". */

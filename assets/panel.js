@@ -117,11 +117,10 @@ function makePanel(ref, on) {
   function updateConcepts({ entry, answer, step, diagnosis, concept }) {
     const before = entry.base.verdict.similarities;
     const now = answer.verdict.similarities;
-    const highest = Math.max(...entry.scales);
     concepts.forEach((part, index) => {
       const share = answer.verdict.contributions[diagnosis][index];
       const reach = Math.min(Math.abs(share) / entry.contributionScale, 1) * 50;
-      const place = (value) => 7 + 86 * Math.min(Math.max(value / highest, 0), 1);
+      const place = (value) => 7 + 86 * Math.min(Math.max(value, 0), 1);
       part.row.classList.toggle("chosen", index === concept);
       part.choose.setAttribute("aria-pressed", index === concept);
       part.row.setAttribute(
@@ -142,7 +141,6 @@ function makePanel(ref, on) {
       part.confirm.setAttribute("aria-pressed", step.calls[index] === "confirm");
       part.reject.setAttribute("aria-pressed", step.calls[index] === "reject");
     });
-    ref("scaleTop").textContent = entry.scales[concept].toFixed(1);
     ref("evidenceTitle").textContent = "Evidence for " + plain(entry.classes[diagnosis]);
   }
 

@@ -83,7 +83,7 @@ function repaint() {
   panel.update({ entry, step, answer: entry.shown, concept, diagnosis, hidden, paper });
   meeting.update({ entry, answer: entry.shown });
   history.update({ entry, diagnosis });
-  canvas.overlay.paint(entry.shown.maps[concept], entry.scales[concept]);
+  canvas.overlay.paint(entry.shown.maps[concept]);
   paintMarks(step.evidence);
   showExemplar();
   showThreshold();
@@ -195,8 +195,7 @@ function setThreshold(place) {
 }
 
 function showThreshold() {
-  const { entry, concept } = session;
-  const similarity = (ref("threshold").value / 100) * (entry?.scales[concept] ?? 1);
+  const similarity = ref("threshold").value / 100;
   ref("thresholdValue").textContent = figure(similarity);
   ref("threshold").setAttribute("aria-valuetext", "similarity " + figure(similarity));
 }

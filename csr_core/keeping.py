@@ -18,6 +18,9 @@ from csr_core.session_file import SessionError, from_json, to_json
 
 __all__ = ["report_file", "review_of", "session_file"]
 
+SCALE_TOP = 0.8
+"""Similarity at the top of the colour scale, as on the screen."""
+
 MAX_KEPT_EDITS = 1000
 """Every edit is kept with the numbers after it, which takes time that grows with their square."""
 
@@ -81,7 +84,7 @@ def session_file(session: Session) -> dict[str, str]:
 
 
 def report_file(
-    reasoner: Reasoner, case: OpenCase, session: Session, concept: int, scale: float, kind: str
+    reasoner: Reasoner, case: OpenCase, session: Session, concept: int, kind: str
 ) -> dict[str, str]:
     """The report as a file for a browser: `name`, `type`, and `data` in base64.
 
@@ -90,13 +93,12 @@ def report_file(
         case: the case of the session.
         session: from `review_of`; without its picture the report has none either.
         concept: index of the concept painted over the image.
-        scale: similarity at the top of its colour scale.
         kind: "pdf", or else HTML.
     """
     encoded = case.encoded
     pixels = None if session.picture is None else decode_image(session.picture)
     notices = safety_notices(reasoner, encoded, session.edits, session.semantics)
-    report = make_report(reasoner, encoded, session, pixels, concept, scale, notices)
+    report = make_report(reasoner, encoded, session, pixels, concept, SCALE_TOP, notices)
     if kind == "pdf":
         return _file(session, "pdf", "application/pdf", report_pdf(report))
     return _file(session, "html", "text/html", report_html(report).encode())

@@ -106,8 +106,8 @@ class ReviewService:
             title: for people, also in refusals.
 
         Returns:
-            The key of the case, what the model looks for, the picture, the tops of the colour
-            scales, the maps to paint (base64, float32, K·H·W), for every patch which living
+            The key of the case, what the model looks for, the picture,
+            the maps to paint (base64, float32, K·H·W), for every patch which living
             prototype of each concept it resembles most (uint16) and how much (float32, -inf if
             none lives), the verdict without edits, and what a browser needs to reason by itself:
             the similarity maps (float32, K·M·H·W), the head (float64, classes·K·M) and the absent
@@ -131,7 +131,6 @@ class ReviewService:
             "concepts": list(reasoner.concepts),
             "classes": list(reasoner.classes),
             "grid": list(reasoner.grid),
-            "scales": _scales(reasoner),
             "picture": data_url(pixels, PICTURE_SIDE),
             "maps": packed(maps),
             "likeness": packed(living.max(axis=1).astype("<f4")),
@@ -218,8 +217,7 @@ class ReviewService:
         if kind == "json":
             return keeping.session_file(session)
         concept = index_field(asked.get("concept"), "concept", len(reasoner.concepts))
-        scale = _scales(reasoner)[concept]
-        return keeping.report_file(reasoner, case, session, concept, scale, kind)
+        return keeping.report_file(reasoner, case, session, concept, kind)
 
     def open_session(self, data: bytes, key: object) -> dict[str, Any]:
         """Open the case of a session file, and replay it.
@@ -335,15 +333,3 @@ def _reasoning(reasoner: "Reasoner") -> dict[str, str]:
         "absent": packed(reasoner.profiles.absent.astype("<f4")),
         "present": packed(reasoner.profiles.present.astype("<f4")),
     }
-
-
-def _scales(reasoner: "Reasoner") -> list[float]:
-    """Similarity at the top of each concept's colour scale, the same for all cases of a model.
-
-    Concepts live at different heights of the cosine, and none near 1, so one scale up to 1 would
-    show most of them grey; a scale for each case would hide what an edit did. A quarter is left
-    above the typical score of a present concept, for cases that are clearer than typical.
-    """
-    typical = reasoner.profiles.present.max(axis=1).astype(np.float64)  # (K,)
-    tops = np.ceil(np.round(12.5 * np.maximum(typical, 0.1), 3)) / 10
-    return np.minimum(tops, 1.0).tolist()

@@ -18,7 +18,7 @@ from PIL import Image
 
 from csr_core.cases import CaseExpired, CaseStore, OpenCase
 from csr_core.models import Models
-from csr_core.service import REFUSALS, ReviewService, _scales
+from csr_core.service import REFUSALS, ReviewService
 from csr_core.wire import RequestError
 
 ROOT = Path(__file__).parents[1]
@@ -127,7 +127,6 @@ class TestService:
         )
         assert opened["verdict"]["probabilities"] == verdict.probabilities.tolist()
         assert opened["grid"] == [H, W]
-        assert opened["scales"] == [1, 1, 1]
         json.dumps(opened)
 
     def test_a_browser_gets_all_it_needs_to_reason_by_itself(self, service: ReviewService):
@@ -138,11 +137,6 @@ class TestService:
         logits = opened["verdict"]["base"] + np.einsum("ckm,km->c", head, above)
         assert np.allclose(logits, opened["verdict"]["logits"], atol=1e-6)
         assert (unpack(opened["present"], "<f4", 3, 4) == np.float32(0.95)).all()
-
-    def test_colour_scales_leave_a_quarter_above_present_concepts(self):
-        present = np.array([[0.3, 0.4], [0.62, 0.1], [0.9, 0.9], [-0.2, 0.0]], np.float32)
-        reasoner = SimpleNamespace(profiles=SimpleNamespace(present=present))
-        assert _scales(reasoner) == [0.5, 0.8, 1.0, 0.2]
 
     def test_reasoning_sends_only_the_maps_that_changed(self, service: ReviewService):
         opened = service.open_bundled("first", "case0")
