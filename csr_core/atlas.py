@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 __all__ = [
     "Atlas",
@@ -193,17 +194,13 @@ def reliance_of_prototypes(
         over images; 0 is no effect, 1 turns every diagnosis round.
     """
     logits = np.einsum("nkm,ckm->nc", scores, weight) + bias  # (N, classes)
-    plain = _softmax(logits)
+    plain = softmax(logits, axis=1)
     K, M = absent.shape
     reliance = np.zeros((K, M))
     for concept in range(K):
         for prototype in range(M):
             step = scores[:, concept, prototype] - absent[concept, prototype]  # (N,)
-            silenced = _softmax(logits - step[:, None] * weight[:, concept, prototype])
+            moved = logits - step[:, None] * weight[:, concept, prototype]
+            silenced = softmax(moved, axis=1)
             reliance[concept, prototype] = np.abs(silenced - plain).sum(axis=1).mean() / 2
     return reliance
-
-
-def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return odds / odds.sum(axis=-1, keepdims=True)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.special import softmax
 
 from csr_core.atlas import Atlas
 from csr_core.checkpoint import load_checkpoint
@@ -199,11 +200,10 @@ class Reasoner:
     def _verdict(self, scores: NDArray[np.float32]) -> Verdict:
         contributions = np.einsum("ckm,km->ck", self._weight, scores - self._absent)
         logits = self._base + contributions.sum(axis=1)
-        odds = np.exp(logits - logits.max())
         return Verdict(
             scores=_read_only(scores),
             logits=_read_only(logits),
-            probabilities=_read_only(odds / odds.sum()),
+            probabilities=_read_only(softmax(logits)),
             contributions=_read_only(contributions),
             base=self._base,
         )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from csr_core.edits import Confirm, Edit, Force, Reject, Suppress
 from csr_core.evidence import Semantics
@@ -84,8 +85,7 @@ def what_if_cells(
     scores = np.minimum(np.maximum(rest, levels.suppressed), levels.cap[..., None])
     change = scores - verdict.scores[..., None].astype(np.float64)
     logits = verdict.logits + np.einsum("ckm,kmx->kxc", _weight(reasoner), change)
-    odds = np.exp(logits - logits.max(axis=2, keepdims=True))
-    probabilities = odds / odds.sum(axis=2, keepdims=True)
+    probabilities = softmax(logits, axis=2)
     return probabilities.reshape(-1, *reasoner.grid, len(reasoner.classes)).astype(np.float32)
 
 

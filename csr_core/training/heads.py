@@ -1,12 +1,12 @@
 """Stage 3: the task head on similarity scores, and the black-box head it is compared with."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
+from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
@@ -51,7 +51,6 @@ def fit_head(
     fit: NDArray[np.int64],
     validation: NDArray[np.int64],
     classes: int,
-    progress: Callable[[str], None] = lambda _: None,
 ) -> LinearHead:
     """Fit a class-balanced logistic head, its strength and temperature chosen on validation.
 
@@ -61,7 +60,6 @@ def fit_head(
         fit: rows to fit to.
         validation: rows to select on.
         classes: number of classes.
-        progress: is told what was chosen.
 
     Returns:
         The head whose macro-F1 on validation is best; of equals the most regularised.
@@ -88,7 +86,6 @@ def fit_head(
             best = LinearHead(weight, bias, mean, deviation, value, strength)
     assert best is not None
     temperature = _temperature(best.logits(inputs[validation]), diagnoses[validation], classes)
-    progress(f"strength {best.strength:g}, temperature {temperature:.2f}")
     return LinearHead(
         best.weight / temperature,
         best.bias / temperature,
@@ -154,9 +151,6 @@ def _temperature(logits: NDArray[np.float64], diagnoses: NDArray[np.int64], clas
 
     def loss(log_temperature: float) -> float:
         scaled = logits / np.exp(log_temperature)
-        odds = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        return log_loss(
-            diagnoses, odds / odds.sum(axis=1, keepdims=True), labels=np.arange(classes)
-        )
+        return log_loss(diagnoses, softmax(scaled, axis=1), labels=np.arange(classes))
 
     return float(np.exp(minimize_scalar(loss, bounds=(-6, 6), method="bounded").x))
