@@ -32,7 +32,8 @@ ASSETS = ROOT / "assets"
 SCRIPTS = (
     *("evidence.js", "marks.js", "overlay.js", "viewport.js", "canvas.js"),
     *("panel.js", "history.js", "exemplar.js", "meeting.js"),
-    *("wire.js", "review.js", "edits.js", "counsel.js", "keeping.js", "cases.js", "controls.js"),
+    *("memory.js", "wire.js", "review.js", "remember.js", "edits.js"),
+    *("counsel.js", "keeping.js", "cases.js", "controls.js"),
 )
 STYLES = ("studio.css", "review.css", "evidence.css", "counsel.css", "modes.css")
 MAX_UPLOAD = "64mb"

@@ -12,15 +12,20 @@ function buildStrip() {
     });
     button.style.backgroundImage = `url("${source.thumbnail}")`;
     button.addEventListener("click", () => open(source));
-    button.dataset.edited = source.button?.dataset.edited ?? false;
     source.button = button;
+    markEdited(source);
     return button;
   });
   ref("strip").replaceChildren(...thumbnails);
 }
 
-function markEdited(entry) {
-  entry.source.button.dataset.edited = entry.position > 0;
+function markEdited(source) {
+  source.button.dataset.edited = isEdited(source);
+}
+
+function uploadedSource(file, title) {
+  const id = Date.now().toString(36) + Math.random().toString(36).slice(2);
+  return { id, file, title };
 }
 
 async function open(source) {
@@ -43,7 +48,8 @@ async function openOnServer(source) {
   );
   if (opened?.error) toast(opened.error);
   if (!opened || opened.error || session.opening !== source) return null;
-  const entry = makeEntry(source, opened);
+  const entry = makeEntry(source, { ...opened, title: source.title });
+  revive(entry);
   if (session.entries.size >= MAX_KEPT_CASES)
     session.entries.delete(session.entries.keys().next().value);
   session.entries.set(source, entry);
@@ -52,15 +58,18 @@ async function openOnServer(source) {
 
 async function enter(entry) {
   await canvas.open(entry.picture, ...entry.grid, entry.title);
-  const fresh = session.entry?.model.name !== entry.model.name;
+  const model = session.returning?.model ?? session.entry?.model.name;
   session.entry = entry;
-  session.diagnosis = entry.order[0];
+  session.diagnosis = session.returning?.diagnosis ?? entry.order[0];
+  if (!entry.classes[session.diagnosis]) session.diagnosis = entry.order[0];
+  session.returning = null;
   session.inspected = null;
   canvas.inspect(null);
   if (!session.sources.includes(entry.source)) {
     entry.source.thumbnail = entry.picture;
     session.sources.unshift(entry.source);
     buildStrip();
+    rememberPicture(entry.source);
   }
   for (const source of session.sources)
     source.button.toggleAttribute("aria-current", source === entry.source);
@@ -70,7 +79,9 @@ async function enter(entry) {
   ref("comment").value = entry.comment;
   showCard(ref, entry.model);
   const { similarities } = entry.base.verdict;
-  chooseConcept(fresh ? similarities.indexOf(Math.max(...similarities)) : session.concept);
+  const strongest = similarities.indexOf(Math.max(...similarities));
+  const known = model === entry.model.name && session.concept < entry.concepts.length;
+  chooseConcept(known ? session.concept : strongest);
   await show();
 }
 
@@ -83,7 +94,7 @@ function openFile(file) {
     );
   }
   if (/\.json$/i.test(file.name)) return openSession(file);
-  open({ file, title: file.name || "pasted image" });
+  open(uploadedSource(file, file.name || "pasted image"));
 }
 
 function openNeighbour(step) {
@@ -94,19 +105,16 @@ function openNeighbour(step) {
 
 function changeModel() {
   const marked = [...session.entries.values()].filter((entry) => entry.position > 0).length;
-  forgetCases();
+  session.entries.clear();
+  session.sources.forEach(markEdited);
   if (marked)
     toast(
-      `The model was changed, so the edits of ${plural(marked, "case", "cases")} were cleared.`,
+      `The edits of ${plural(marked, "case", "cases")} stay with the other model; choose it again ` +
+        "to go on with them.",
       "note"
     );
   session.opening = null;
   open(session.entry?.source ?? session.sources[0]);
-}
-
-function forgetCases() {
-  session.entries.clear();
-  for (const source of session.sources) delete source.button.dataset.edited;
 }
 
 function changeSemantics() {

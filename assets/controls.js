@@ -137,12 +137,16 @@ async function begin() {
     () => server.start({}),
     () => true
   );
-  session.sources = started.cases;
+  session.sources = started.cases.map((source) => ({ ...source, id: "bundled/" + source.name }));
   ref("model").replaceChildren(
     ...started.models.map(({ name, title }) => make("option", { value: name, text: title }))
   );
+  await memory.start();
+  const kept = await memory.load();
+  const current = restoreReview(kept);
   buildStrip();
-  await open(session.sources[0]);
+  await open(current ?? session.sources[0]);
+  if (!kept.size) offerLeftReview();
 }
 
 begin();

@@ -72,19 +72,27 @@ function toggleCall(index, kind) {
 
 function commit(edits, calls, kind, label) {
   const { entry } = session;
-  const current = entry.steps[entry.position];
-  const appended =
-    edits.length === current.edits.length + 1 && edits.at(-2) === current.edits.at(-1);
-  const evidence = (appended ? edits.slice(-1) : edits).reduce(
-    (before, edit) => withEdit(before, edit, entry.concepts, entry.grid[1]),
-    (appended ? current : entry.steps[0]).evidence
-  );
   const now = new Date().toISOString();
   for (const edit of edits) if (!editTimes.has(edit)) editTimes.set(edit, now);
+  appendStep(entry, edits, calls, kind, label);
+  rememberCase(entry);
+  show();
+}
+
+/** Add a step after the current one; what was undone is gone with that. */
+function appendStep(entry, edits, calls, kind, label) {
+  const current = entry.steps[entry.position];
+  const { length } = current.edits;
+  const extended = edits[length - 1] === current.edits[length - 1];
+  const evidence = edits
+    .slice(extended ? length : 0)
+    .reduce(
+      (before, edit) => withEdit(before, edit, entry.concepts, entry.grid[1]),
+      (extended ? current : entry.steps[0]).evidence
+    );
   const step = { edits, kind, label, evidence, calls, answer: null };
   entry.steps = [...entry.steps.slice(0, entry.position + 1), step];
   entry.position += 1;
-  show();
 }
 
 function goTo(position) {
@@ -98,5 +106,6 @@ function goTo(position) {
   )
     return;
   entry.position = position;
+  rememberCase(entry);
   show();
 }

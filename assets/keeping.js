@@ -8,8 +8,11 @@ function wireKeeping() {
   ref("openKeeping").addEventListener("click", () => setOpen(ref("keeping").hidden));
   ref("closeKeeping").addEventListener("click", () => setOpen(false));
   ref("comment").addEventListener("input", ({ target }) => {
-    if (session.entry) session.entry.comment = target.value;
+    if (!session.entry) return;
+    session.entry.comment = target.value;
+    rememberCase(session.entry);
   });
+  ref("forget").addEventListener("click", forgetReview);
   for (const button of ref("keeping").querySelectorAll("[data-keep]"))
     button.addEventListener("click", () => keepReview(button.dataset.keep));
 }
@@ -29,7 +32,7 @@ async function keepReview(kind) {
     concept: session.concept,
     comment: entry.comment,
     own_call: record?.call ?? null,
-    blind: Boolean(record),
+    blind: Boolean(record?.call),
     verdict: record?.agreed ?? null,
     tally: meeting.tally(),
     with_image: !ref("leaveImageOut").checked,
@@ -57,15 +60,17 @@ async function openSession(file) {
   if (!answer || answer.error)
     return toast(answer?.error ?? "The server can't be reached; try again in a moment.");
   const { opened, image, comment, semantics } = answer;
-  if (opened.model.name !== ref("model").value) forgetCases();
+  if (opened.model.name !== ref("model").value) session.entries.clear();
   ref("model").value = opened.model.name;
   ref("semantics").value = semantics;
   forgetOtherSemantics();
   const picture = new File([unpack(image, Uint8Array)], file.name);
-  const source = { file: picture, title: file.name };
+  const source = uploadedSource(picture, file.name);
   const entry = makeEntry(source, { ...opened, title: file.name });
   entry.comment = comment;
-  answer.edits.forEach((edit, index) => restoreEdit(entry, edit, answer.times[index]));
+  for (const edits of strokesOf(answer)) restoreStroke(entry, edits);
+  rememberCase(entry);
+  meeting.recall(entry, answer.own_call, answer.verdict);
   session.entries.set(source, entry);
   session.opening = null;
   await enter(entry);
@@ -73,20 +78,29 @@ async function openSession(file) {
   else toast("The session was replayed, and every number is as it was saved.", "note");
 }
 
-function restoreEdit(entry, record, time) {
-  const { kind, cells } = record;
-  const numbered = typeof record.concept === "number";
-  const edit = numbered ? { ...record, concept: entry.concepts[record.concept] } : record;
-  const last = entry.steps.at(-1);
-  const index = cells ? -1 : entry.concepts.indexOf(edit.concept);
-  editTimes.set(edit, time);
-  entry.steps.push({
-    edits: [...last.edits, edit],
-    kind,
-    label: labelOf(edit),
-    evidence: withEdit(last.evidence, edit, entry.concepts, entry.grid[1]),
-    calls: index < 0 ? last.calls : last.calls.with(index, kind),
-    answer: null,
+/** The edits of a session by stroke: those made at one moment were made as one. */
+function strokesOf({ edits, times }) {
+  const strokes = [];
+  edits.forEach((edit, index) => {
+    if (index && times[index] === times[index - 1]) strokes.at(-1).push({ edit, time: times[index] });
+    else strokes.push([{ edit, time: times[index] }]);
   });
-  entry.position += 1;
+  return strokes;
+}
+
+function restoreStroke(entry, stroke) {
+  const last = entry.steps.at(-1);
+  const edits = stroke.map(({ edit, time }) => {
+    const numbered = typeof edit.concept === "number";
+    const named = numbered ? { ...edit, concept: entry.concepts[edit.concept] } : edit;
+    editTimes.set(named, time);
+    return named;
+  });
+  const calls = edits.reduce((before, { kind, cells, concept }) => {
+    const index = cells ? -1 : entry.concepts.indexOf(concept);
+    return index < 0 ? before : before.with(index, kind);
+  }, last.calls);
+  const label =
+    edits.length === 1 ? labelOf(edits[0]) : plural(edits.length, "edit", "edits") + " at once";
+  appendStep(entry, [...last.edits, ...edits], calls, edits[0].kind, label);
 }

@@ -1,5 +1,6 @@
-// Blind first: the reviewer's own call comes before the model's answer, and the meeting keeps count
-// of what its edits did to the model: fixed, broken, or neither, by the diagnosis agreed on.
+// Blind first: the reviewer's own call comes before the model's answer. The verdict is the diagnosis
+// agreed on; by it the meeting keeps count of what its edits did to the model: fixed, broken, or
+// neither.
 
 /** What edits did to the model's diagnosis of one case. */
 function outcomeOf({ agreed, before, after }) {
@@ -9,18 +10,33 @@ function outcomeOf({ agreed, before, after }) {
 }
 
 function tally(records) {
-  const count = (outcome) => records.filter((record) => outcomeOf(record) === outcome).length;
-  return { fixed: count("fixed"), broken: count("broken") };
+  const decided = records.filter(({ agreed }) => agreed !== null);
+  const count = (outcome) => decided.filter((record) => outcomeOf(record) === outcome).length;
+  return { fixed: count("fixed"), broken: count("broken"), unchanged: count("unchanged") };
 }
 
-/** @param on {call(index), agree(index)}: the class called by the reviewer, or agreed on by all. */
+/**
+ * @param on {call(index), agree(index)}: the class called by the reviewer, or agreed on by all; -1
+ *   for none.
+ */
 function makeMeeting(ref, on) {
-  const records = []; // {source, model, call, agreed, before, after}: classes by name
+  let records = []; // {source, model, call, agreed, before, after}: classes by name, or null
+  const verdicts = [ref("agreed"), ref("verdict")];
 
-  ref("agreed").addEventListener("change", ({ target }) => on.agree(target.selectedIndex));
+  for (const choice of verdicts)
+    choice.addEventListener("change", ({ target }) => on.agree(target.selectedIndex - 1));
 
   function recordOf({ source, model }) {
     return records.find((record) => record.source === source && record.model === model.name);
+  }
+
+  /** The record of a case, made if there is none yet. */
+  function claim(entry) {
+    const found = recordOf(entry);
+    if (found) return found;
+    const [call, agreed, before, after] = [null, null, null, null];
+    records.push({ source: entry.source, model: entry.model.name, call, agreed, before, after });
+    return records.at(-1);
   }
 
   function leading({ verdict }, classes) {
@@ -29,9 +45,14 @@ function makeMeeting(ref, on) {
 
   return {
     recordOf,
-    tally() {
-      const { fixed, broken } = tally(records);
-      return { fixed, broken, unchanged: records.length - fixed - broken };
+    tally: () => tally(records),
+    /** For the memory: the cases by id. */
+    records: () => records.map(({ source, ...record }) => ({ ...record, source: source.id })),
+    /** @param sources by id. */
+    restore(kept, sources) {
+      records = kept
+        .filter(({ source }) => sources.has(source))
+        .map((record) => ({ ...record, source: sources.get(record.source) }));
     },
     build({ classes }) {
       ref("callChoices").replaceChildren(
@@ -42,28 +63,36 @@ function makeMeeting(ref, on) {
           return button;
         })
       );
-      ref("agreed").replaceChildren(
-        ...classes.map((name) => make("option", { text: plain(name) }))
-      );
+      for (const choice of verdicts)
+        choice.replaceChildren(
+          make("option", { text: "–" }),
+          ...classes.map((name) => make("option", { text: plain(name) }))
+        );
     },
     call(entry, index) {
       const call = entry.classes[index];
-      records.push({ source: entry.source, model: entry.model.name, call, agreed: call });
+      Object.assign(claim(entry), { call, agreed: call });
     },
     agree(entry, index) {
-      recordOf(entry).agreed = entry.classes[index];
+      claim(entry).agreed = entry.classes[index] ?? null;
+    },
+    /** What a saved session says of its case. */
+    recall(entry, call, agreed) {
+      if (call || agreed) Object.assign(claim(entry), { call, agreed });
     },
     /** @param view {entry, answer}: what is shown now. */
     update({ entry, answer }) {
       const record = recordOf(entry);
+      const agreed = entry.classes.indexOf(record?.agreed);
+      for (const choice of verdicts) choice.selectedIndex = agreed + 1;
       ref("meeting").hidden = !record;
       if (!record) return;
       record.before = leading(entry.base, entry.classes);
       record.after = leading(answer, entry.classes);
-      const { fixed, broken } = tally(records);
-      ref("ownCall").textContent = plain(record.call);
-      ref("agreed").selectedIndex = entry.classes.indexOf(record.agreed);
-      ref("tally").textContent = `fixed ${fixed} · broken ${broken} of ${records.length}`;
+      const { fixed, broken, unchanged } = tally(records);
+      ref("ownCall").textContent = record.call === null ? "no call" : plain(record.call);
+      ref("tally").textContent =
+        `fixed ${fixed} · broken ${broken} of ${fixed + broken + unchanged}`;
     },
   };
 }

@@ -12,6 +12,7 @@ const session = {
   entries: new Map(), // opened cases by source, marks included
   entry: null,
   opening: null,
+  returning: null, // where a reloaded page was, until its case is open again
   concept: 0,
   diagnosis: 0,
   hovered: null,
@@ -88,7 +89,8 @@ function repaint() {
   showExemplar();
   showThreshold();
   showReading(session.hovered, session.brushed);
-  markEdited(entry);
+  markEdited(entry.source);
+  rememberPage();
 }
 
 function paintMarks(evidence) {
@@ -211,7 +213,7 @@ function comparing() {
 
 /** Whether the model's answer must stay hidden, because the reviewer's own call is not made yet. */
 function mustCallFirst() {
-  return session.blind && Boolean(session.entry) && !meeting.recordOf(session.entry);
+  return session.blind && Boolean(session.entry) && !meeting.recordOf(session.entry)?.call;
 }
 
 function makeCall(index) {

@@ -228,8 +228,8 @@ class ReviewService:
 
         Returns:
             `opened` as `open_image` answers, the image file as `image` (base64), `edits`, `times`,
-            `comment`, `semantics`, and `differences` as sentences. Edits that this model can't
-            make are left out, and a difference says so.
+            `comment`, `own_call`, `verdict`, `semantics`, and `differences` as sentences. Edits
+            that this model can't make are left out, and a difference says so.
 
         Raises:
             CaseExpired, ImageError, RequestError: as `open_image` and `reason`.
@@ -258,6 +258,8 @@ class ReviewService:
             "edits": [edit_to_json(step.edit) for step in steps],
             "times": [step.time.isoformat().replace("+00:00", "Z") for step in steps],
             "comment": session.comment,
+            "own_call": session.own_call,
+            "verdict": session.verdict,
             "semantics": session.semantics,
             "differences": [difference.sentence for difference in differences],
         }

@@ -26,7 +26,7 @@ No other field is written, and unknown fields are not kept.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from csr_core.edits import Edit, EditError
 from csr_core.evidence import Semantics
@@ -36,16 +36,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SOFTWARE",
-    "Ballot",
     "Difference",
     "Numbers",
-    "Outcome",
     "Session",
     "Step",
     "Tally",
-    "count_ballots",
     "numbers_of",
-    "outcome",
     "record_steps",
     "replay",
 ]
@@ -54,8 +50,6 @@ SOFTWARE = "csr-studio 0.1.0"
 TOLERANCE = 1e-6
 REPLAY_WORK = 2_000_000
 """Patches, counted anew in every step they last, that a replay merges at most."""
-
-Outcome = Literal["fixed", "broken", "unchanged"]
 
 
 @dataclass(frozen=True)
@@ -118,43 +112,6 @@ class Session:
     def after(self) -> Numbers:
         """The numbers after all edits."""
         return self.steps[-1].after if self.steps else self.before
-
-
-class Ballot(NamedTuple):
-    """The diagnoses given for one case, by name.
-
-    Attributes:
-        own: the reviewer's, before the model was seen; None if not asked.
-        before: the model's, without edits.
-        after: the model's, with edits.
-        agreed: the one agreed on in the end; None if open.
-    """
-
-    own: str | None
-    before: str
-    after: str
-    agreed: str | None
-
-
-def outcome(ballot: Ballot) -> Outcome | None:
-    """Say what the edits did to the model's diagnosis, measured by the one agreed on.
-
-    Returns:
-        "fixed" if it became right, "broken" if it was right and no longer is, else "unchanged";
-        None as long as nothing is agreed.
-    """
-    if ballot.agreed is None:
-        return None
-    right = [diagnosis == ballot.agreed for diagnosis in (ballot.before, ballot.after)]
-    if right[0] == right[1]:
-        return "unchanged"
-    return "fixed" if right[1] else "broken"
-
-
-def count_ballots(ballots: Iterable[Ballot]) -> Tally:
-    """Count the outcomes of a meeting; cases without an agreed diagnosis don't count."""
-    outcomes = [outcome(ballot) for ballot in ballots]
-    return Tally(*(outcomes.count(kind) for kind in ("fixed", "broken", "unchanged")))
 
 
 def numbers_of(verdict: "Verdict") -> Numbers:

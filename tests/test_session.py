@@ -1,4 +1,4 @@
-"""The session file: round trip, refusal of damaged files, replay, and the tally of a meeting."""
+"""The session file: round trip, refusal of damaged files, and replay."""
 
 import json
 import tomllib
@@ -15,14 +15,11 @@ from situations import CLASSES, CONCEPTS, edit_lists, random_situation, seeds, s
 from csr_core import Force, Reject, Suppress
 from csr_core.session import (
     SOFTWARE,
-    Ballot,
     Numbers,
     Session,
     Step,
     Tally,
-    count_ballots,
     numbers_of,
-    outcome,
     record_steps,
     replay,
 )
@@ -273,29 +270,3 @@ class TestSession:
     def test_every_edit_has_its_time(self):
         with pytest.raises(ValueError, match=r"zip\(\)"):
             record_steps(*random_situation(1), EDITS, times(2), "calibrated")
-
-
-class TestTally:
-    @pytest.mark.parametrize(
-        ("before", "after", "agreed", "expected"),
-        [
-            ("nevus", "melanoma", "melanoma", "fixed"),
-            ("melanoma", "nevus", "melanoma", "broken"),
-            ("melanoma", "melanoma", "melanoma", "unchanged"),
-            ("nevus", "nevus", "melanoma", "unchanged"),
-            ("nevus", "keratosis", "melanoma", "unchanged"),
-            ("nevus", "melanoma", None, None),
-        ],
-    )
-    def test_the_edits_are_measured_by_what_was_agreed(self, before, after, agreed, expected):
-        assert outcome(Ballot("nevus", before, after, agreed)) == expected
-
-    def test_open_cases_do_not_count(self):
-        ballots = [
-            Ballot(None, "a", "b", "b"),
-            Ballot("a", "a", "b", "b"),
-            Ballot("b", "a", "b", "a"),
-            Ballot("b", "a", "a", "a"),
-            Ballot("b", "a", "b", None),
-        ]
-        assert count_ballots(ballots) == Tally(fixed=2, broken=1, unchanged=1)

@@ -251,13 +251,13 @@ def test_dropping_and_pasting_open_an_image(studio: Studio):
         )
 
 
-def test_changing_the_model_clears_the_edits_and_says_so(studio: Studio):
+def test_changing_the_model_leaves_the_edits_with_it_and_says_so(studio: Studio):
     numbers = studio.numbers()
     studio.press("f")
     studio.click(5, 5)
     studio.after(lambda: studio.page.select_option("[data-ref=model]", "second"))
     assert studio.chips() == []
-    assert "cleared" in studio.toast()
+    assert "stay with the other model" in studio.toast()
     assert studio.numbers() != numbers
     expect(studio.page.locator("[data-ref=synthetic]")).to_be_hidden()
 
