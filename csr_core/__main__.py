@@ -1,4 +1,4 @@
-"""Command line: python -m csr_core train | evaluate | phantom."""
+"""Command line: python -m csr_core train | evaluate | calibrate | phantom."""
 
 import json
 import os
@@ -93,10 +93,10 @@ def evaluate(
 ) -> None:
     """Measure a checkpoint: macro-F1, pointing game where regions exist, living prototypes."""
     from csr_core import load
-    from csr_core.checkpoint import record_evaluation
     from csr_core.datasets import load_dataset
     from csr_core.evaluation import evaluate as measure
     from csr_core.files import write_json_atomic
+    from csr_core.records import record_evaluation
 
     try:
         figures = measure(load(checkpoint), load_dataset(data, for_training=False), split)
@@ -107,6 +107,33 @@ def evaluate(
             record_evaluation(checkpoint, figures)
     except (OSError, ValueError) as error:
         raise _refusal(str(error)) from error
+
+
+@app.command()
+def calibrate(
+    checkpoint: Annotated[Path, typer.Option(help="Checkpoint folder.")],
+    data: Data,
+    split: Annotated[
+        str, typer.Option(help="Split to measure on, which the model was not trained on.")
+    ],
+) -> None:
+    """Measure what images are usual for a checkpoint, so that it can warn of others."""
+    from csr_core import load
+    from csr_core.datasets import load_dataset
+    from csr_core.evaluation import calibrate as measure
+    from csr_core.records import record_calibration
+
+    try:
+        found = measure(load(checkpoint), load_dataset(data, for_training=False), split)
+        record_calibration(checkpoint, found)
+    except (OSError, ValueError) as error:
+        raise _refusal(str(error)) from error
+    limits = found.score_range.limits
+    typer.echo(
+        f"Measured on {found.measured_on}: limits of the scores from {limits.min():.3f} to "
+        f"{limits.max():.3f}, of the distance {found.familiarity.limit:.1f}. Each of the two flags "
+        f"about {found.familiarity.false_alarm_rate:.0%} of usual images by chance."
+    )
 
 
 @app.command()

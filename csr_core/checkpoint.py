@@ -2,7 +2,7 @@
 
 model.safetensors   weights; matrices in half precision, the rest in single
 config.json         network shapes, names of concepts and classes, the card
-calibration.json    absent and present profile
+calibration.json    absent and present profile; usual scores and features, where they were measured
 atlas/atlas.json    one entry a prototype; pictures beside it where they may be shipped
 metrics.json        how good it is and how that was measured
 README.md           the model card
@@ -17,16 +17,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from csr_core.atlas import Atlas, atlas_from_json, atlas_to_json
-from csr_core.card import model_card
+from csr_core.calibration import (
+    Calibration,
+    calibration_from_json,
+    calibration_to_json,
+    profiles_from_json,
+    profiles_to_json,
+)
 from csr_core.evidence import Profiles
-from csr_core.files import read_json, write_bytes_atomic, write_json_atomic
+from csr_core.familiarity import CalibrationError
+from csr_core.files import read_json, write_json_atomic
 from csr_core.network import CSRNetwork, NetworkConfig
 
 __all__ = [
@@ -34,7 +39,7 @@ __all__ = [
     "CheckpointError",
     "check_target",
     "load_checkpoint",
-    "record_evaluation",
+    "read_part",
     "round_weights",
     "save_checkpoint",
 ]
@@ -70,6 +75,7 @@ class Checkpoint:
         card: title, data, licence, intended use, limits, whether the data are synthetic.
         metrics: figures and how they were measured.
         readme: the model card as Markdown.
+        calibration: what is usual for the model, if it was measured.
         model_hash: SHA-256 of the weights file; empty until it is saved.
     """
 
@@ -81,6 +87,7 @@ class Checkpoint:
     card: Mapping[str, Any]
     metrics: Mapping[str, Any]
     readme: str
+    calibration: Calibration | None = None
     model_hash: str = ""
 
 
@@ -116,10 +123,7 @@ def save_checkpoint(
         shutil.copymode(draft / "config.json", draft / "model.safetensors")
         write_json_atomic(
             draft / "calibration.json",
-            {
-                "absent_profile": _rounded(checkpoint.profiles.absent),
-                "present_profile": _rounded(checkpoint.profiles.present),
-            },
+            profiles_to_json(checkpoint.profiles) | calibration_to_json(checkpoint.calibration),
         )
         write_json_atomic(draft / "atlas" / "atlas.json", atlas_to_json(checkpoint.atlas))
         for name, data in (pictures or {}).items():
@@ -138,28 +142,6 @@ def save_checkpoint(
         shutil.rmtree(retired, ignore_errors=True)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-
-
-def record_evaluation(folder: Path, figures: Mapping[str, Any]) -> None:
-    """Add measured figures to a checkpoint's metrics and to its model card.
-
-    Args:
-        folder: of the checkpoint.
-        figures: from `evaluation.evaluate`; those of the same data and split are replaced.
-
-    Raises:
-        CheckpointError: if the folder's files can't be read, or have no record of training.
-    """
-    config, metrics = _read(folder, "config.json"), _read(folder, "metrics.json")
-    evaluated = dict(metrics.get("evaluated", {}))
-    evaluated[f"{figures['data']}/{figures['split']}"] = dict(figures)
-    metrics["evaluated"] = evaluated
-    try:
-        readme = model_card(config["card"], config["concepts"], config["classes"], metrics)
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{folder} has no record of its training to add to.") from error
-    write_json_atomic(folder / "metrics.json", metrics)
-    write_bytes_atomic(folder / "README.md", readme.encode())
 
 
 def check_target(folder: Path) -> None:
@@ -187,7 +169,7 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
     """
     if not (folder / "config.json").is_file():
         raise CheckpointError(f"{folder} is no checkpoint: it has no config.json.")
-    config = _read(folder, "config.json")
+    config = read_part(folder, "config.json")
     if config.get("format") != FORMAT:
         raise CheckpointError(
             f"config.json has format {reprlib.repr(config.get('format'))}; this version reads "
@@ -196,13 +178,7 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
     concepts, classes = _names(config, "concepts"), _names(config, "classes")
     network = _build(config.get("network"), len(concepts), len(classes))
     shape = (network.config.concepts, network.config.prototypes)
-    calibration = _read(folder, "calibration.json")
-    profiles = Profiles(
-        _profile(calibration, "absent_profile", shape),
-        _profile(calibration, "present_profile", shape),
-    )
-    if (profiles.present < profiles.absent).any():
-        raise CheckpointError("calibration.json has a present profile below the absent one.")
+    profiles, calibration = _read_calibration(folder, shape, network.concept_head.in_channels)
     weights = folder / "model.safetensors"
     if not weights.is_file() or weights.stat().st_size > MAX_WEIGHT_BYTES:
         raise CheckpointError("model.safetensors is missing or larger than 2 GB.")
@@ -226,10 +202,26 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
         profiles=profiles,
         atlas=_read_atlas(folder, shape, network.config.grid),
         card=card if isinstance(card, dict) else {},
-        metrics=_read(folder, "metrics.json") if (folder / "metrics.json").is_file() else {},
+        metrics=read_part(folder, "metrics.json") if (folder / "metrics.json").is_file() else {},
         readme=_read_card(folder),
+        calibration=calibration,
         model_hash=hashlib.sha256(weights.read_bytes()).hexdigest(),
     )
+
+
+def read_part(folder: Path, name: str) -> dict[str, Any]:
+    """Read one of the JSON files of a checkpoint folder.
+
+    Raises:
+        CheckpointError: naming the file, if it is no bounded JSON object.
+    """
+    try:
+        value = read_json(folder / name, MAX_JSON_BYTES)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{name} can't be read: {error}.") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{name} must hold a JSON object.")
+    return value
 
 
 def _is_ours(folder: Path) -> bool:
@@ -254,16 +246,6 @@ def _compact(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         .contiguous()
         for name, value in tensors.items()
     }
-
-
-def _read(folder: Path, name: str) -> dict[str, Any]:
-    try:
-        value = read_json(folder / name, MAX_JSON_BYTES)
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{name} can't be read: {error}.") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{name} must hold a JSON object.")
-    return value
 
 
 def _names(config: dict[str, Any], key: str) -> tuple[str, ...]:
@@ -303,23 +285,21 @@ def _build(values: object, concepts: int, classes: int) -> CSRNetwork:
         raise CheckpointError(f"config.json describes no network: {str(error)[:200]}.") from error
 
 
-def _profile(calibration: dict[str, Any], key: str, shape: tuple[int, int]) -> NDArray[np.float32]:
+def _read_calibration(
+    folder: Path, shape: tuple[int, int], channels: int
+) -> tuple[Profiles, Calibration | None]:
+    record = read_part(folder, "calibration.json")
     try:
-        profile = np.array(calibration.get(key), dtype=np.float32)
-    except (TypeError, ValueError, ArithmeticError):
-        profile = np.empty(0, dtype=np.float32)
-    if profile.shape != shape or not np.isfinite(profile).all():
-        raise CheckpointError(f"calibration.json needs {key} as {shape[0]} × {shape[1]} numbers.")
-    return profile
-
-
-def _rounded(profile: NDArray[np.float32]) -> list[list[float]]:
-    return [[round(float(value), 7) for value in row] for row in profile]
+        return profiles_from_json(record, shape), calibration_from_json(record, shape, channels)
+    except CalibrationError as error:
+        raise CheckpointError(f"calibration.json is damaged: {error}") from error
 
 
 def _read_atlas(folder: Path, shape: tuple[int, int], grid: tuple[int, int]) -> Atlas:
     try:
-        return atlas_from_json(_read(folder / "atlas", "atlas.json"), folder / "atlas", shape, grid)
+        return atlas_from_json(
+            read_part(folder / "atlas", "atlas.json"), folder / "atlas", shape, grid
+        )
     except (TypeError, ValueError, KeyError, ArithmeticError) as error:
         raise CheckpointError(f"atlas.json is damaged: {str(error)[:200]}.") from error
 

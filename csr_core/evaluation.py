@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from csr_core.calibration import Calibration, fit_calibration
 from csr_core.datasets import Dataset, load_image, region_mask
 from csr_core.files import read_json
 from csr_core.metrics import f1_by_class, pointing_game
 from csr_core.reasoner import Reasoner
 
-__all__ = ["evaluate"]
+__all__ = ["calibrate", "evaluate"]
 
 REGION_SIZE = 256
 MAX_JSON_BYTES = 1_000_000
@@ -44,11 +45,7 @@ def evaluate(reasoner: Reasoner, dataset: Dataset, split: str) -> dict[str, Any]
             f"The model knows concepts {', '.join(reasoner.concepts)} and classes "
             f"{', '.join(reasoner.classes)}; the data set has others."
         )
-    rows = dataset.rows_of(split)
-    if not len(rows):
-        raise ValueError(
-            f"No image in split {split!r}; there is {', '.join(sorted(set(dataset.splits)))}."
-        )
+    rows = _rows(dataset, split)
     truth = dataset.diagnoses[rows]
     known = truth >= 0
     if not known.any():
@@ -71,6 +68,45 @@ def evaluate(reasoner: Reasoner, dataset: Dataset, split: str) -> dict[str, Any]
     figures |= _bayes_optimal(dataset, split)
     figures |= _pointing(maps, dataset, rows)
     return figures
+
+
+def calibrate(reasoner: Reasoner, dataset: Dataset, split: str) -> Calibration:
+    """Measure what is usual for a model on images it was not trained on.
+
+    Labels are not looked at, so the data set may have other concepts and classes.
+
+    Args:
+        reasoner: the model.
+        dataset: with images of the kind the model is for.
+        split: name of the rows to measure on.
+
+    Raises:
+        ValueError: if there are too few images, or the model was trained on them.
+    """
+    if split == "train" and dataset.name == reasoner.card.get("data"):
+        raise ValueError(
+            f"The model was trained on split 'train' of {dataset.name}, where its scores are not "
+            "the usual ones; choose another split or other images."
+        )
+    rows = _rows(dataset, split)
+    cases = [
+        reasoner.encode(load_image(dataset, row))
+        for row in tqdm(rows, desc="measuring", unit="image")
+    ]
+    return fit_calibration(
+        np.stack([case.similarity_scores for case in cases]),
+        np.stack([case.pooled for case in cases]),
+        f"{len(rows)} images of split {split} of {dataset.name}",
+    )
+
+
+def _rows(dataset: Dataset, split: str) -> NDArray[np.int64]:
+    rows = dataset.rows_of(split)
+    if not len(rows):
+        raise ValueError(
+            f"No image in split {split!r}; there is {', '.join(sorted(set(dataset.splits)))}."
+        )
+    return rows
 
 
 def _bayes_optimal(dataset: Dataset, split: str) -> dict[str, float]:

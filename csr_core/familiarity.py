@@ -1,4 +1,4 @@
-"""What a model usually sees: range and pattern of its scores on images it never learnt from.
+"""What a model usually sees: range of scores and place of features on images it never learnt from.
 
 Both are split-conformal: one half of the held-out images gives location and spread, the other half
 the limit that at most the stated share of usual images passes. Scores of training images would be
@@ -18,6 +18,7 @@ __all__ = [
     "CalibrationError",
     "Familiarity",
     "ScoreRange",
+    "fewest_images",
     "fit_familiarity",
     "fit_score_range",
 ]
@@ -26,12 +27,18 @@ FALSE_ALARM_RATE = 0.05
 MAX_AXES = 16
 MAX_VALUES = 2_000_000
 SMALLEST_SPREAD = 1e-6
+LARGEST_VALUE = 1e9
 
 Numbers = NDArray[np.float64]
 
 
 class CalibrationError(ValueError):
     """A calibration can't be fitted to these data, or was not written by this program."""
+
+
+def fewest_images(false_alarm_rate: float = FALSE_ALARM_RATE) -> int:
+    """The fewest images from which limits at a false alarm rate can be read."""
+    return 2 * max(8, math.ceil(1 / false_alarm_rate))
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +108,7 @@ def fit_score_range(
 
 @dataclass(frozen=True, eq=False)
 class Familiarity:
-    """How usual a vector of scores is: a Mahalanobis distance with few principal axes.
+    """How usual a vector of features is: a Mahalanobis distance with few principal axes.
 
     Along the axes the distance counts in their standard deviations, across them in one common
     standard deviation, so it is defined for more dimensions than images.
@@ -132,7 +139,7 @@ class Familiarity:
         """
         if vector.shape != self.centre.shape:
             raise ValueError(
-                f"The familiarity is for {len(self.centre)} scores, not for {vector.size}."
+                f"The familiarity is for {len(self.centre)} features, not for {vector.size}."
             )
         distances = _distances(vector[None], self.centre, self.axes, self.deviations, self.residual)
         return float(distances[0])
@@ -172,10 +179,10 @@ class Familiarity:
 def fit_familiarity(
     vectors: NDArray[np.floating], false_alarm_rate: float = FALSE_ALARM_RATE
 ) -> Familiarity:
-    """Measure what vectors of scores are usual.
+    """Measure what vectors of features are usual.
 
     Args:
-        vectors: (N, D), for instance the K·M scores of images the model was not trained on.
+        vectors: (N, D), for instance the pooled features of images the model was not trained on.
         false_alarm_rate: share of usual images that may be flagged.
 
     Raises:
@@ -221,14 +228,14 @@ def _distances(
 def _halves(vectors: NDArray[np.floating], rate: float) -> tuple[Numbers, Numbers]:
     if not 0 < rate < 1:
         raise CalibrationError(f"A false alarm rate lies between 0 and 1, not at {rate}.")
-    least = 2 * max(8, math.ceil(1 / rate))
+    least = fewest_images(rate)
     if len(vectors) < least:
         raise CalibrationError(
             f"{len(vectors)} images are too few for a false alarm rate of {rate:g}; give at least "
             f"{least} held-out images."
         )
     if not np.isfinite(vectors).all():
-        raise CalibrationError("The scores hold values that are not finite numbers.")
+        raise CalibrationError("The scores or features hold values that are not finite numbers.")
     order = np.random.default_rng(0).permutation(len(vectors))
     middle = len(vectors) // 2
     shuffled = vectors[order].astype(np.float64)
@@ -256,7 +263,7 @@ def _array(fields: Mapping[str, Any], key: str, dimensions: int) -> Numbers:
         array.dtype.kind not in "if"
         or array.ndim != dimensions
         or not 0 < array.size <= MAX_VALUES
-        or not np.isfinite(array).all()
+        or not (np.abs(array) < LARGEST_VALUE).all()
     ):
         raise CalibrationError(f"The calibration needs {key!r} as finite numbers.")
     return array.astype(np.float64)

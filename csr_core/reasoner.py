@@ -12,6 +12,7 @@ from PIL import Image
 from scipy.special import softmax
 
 from csr_core.atlas import Atlas
+from csr_core.calibration import Calibration
 from csr_core.checkpoint import load_checkpoint
 from csr_core.edits import Edit
 from csr_core.evidence import Profiles, Semantics, apply_evidence, merge_edits
@@ -29,6 +30,7 @@ class EncodedCase:
     Attributes:
         similarity_maps: S, (K, M, H, W) float32, cosines in [-1, 1].
         similarity_scores: s, (K, M) float32, their maxima (Eq. 10).
+        pooled: spatial mean of the features f, (C,) float32.
         image_hash: SHA-256 of the decoded pixels, hexadecimal.
         image_size: (height, width) of the image given, in pixels.
         model_hash: of the weights that encoded it.
@@ -36,6 +38,7 @@ class EncodedCase:
 
     similarity_maps: NDArray[np.float32]
     similarity_scores: NDArray[np.float32]
+    pooled: NDArray[np.float32]
     image_hash: str
     image_size: tuple[int, int]
     model_hash: str
@@ -73,6 +76,7 @@ class Reasoner:
         atlas: what each prototype looks like.
         card: title, licence, intended use and limits, for people.
         model_hash: of the weights file, hexadecimal.
+        calibration: what is usual for the model, if it was measured.
 
     Raises:
         ValueError: if names or profiles don't fit the network.
@@ -87,6 +91,7 @@ class Reasoner:
         atlas: Atlas,
         card: Mapping[str, Any],
         model_hash: str,
+        calibration: Calibration | None = None,
     ) -> None:
         config = network.config
         if (len(concepts), len(classes)) != (config.concepts, config.classes):
@@ -104,6 +109,7 @@ class Reasoner:
         self.atlas = atlas
         self.card = card
         self.model_hash = model_hash
+        self.calibration = calibration
         weight, bias = network.task_head.folded()
         self._weight = _read_only(weight.cpu().numpy())  # (classes, K, M)
         absent = profiles.absent.astype(np.float64)
@@ -135,6 +141,7 @@ class Reasoner:
         return EncodedCase(
             similarity_maps=_read_only(output.similarity_maps[0].cpu().numpy()),
             similarity_scores=_read_only(output.similarity_scores[0].cpu().numpy()),
+            pooled=_read_only(output.features[0].mean(dim=(1, 2)).cpu().numpy()),
             image_hash=image_hash(pixels),
             image_size=pixels.shape[:2],
             model_hash=self.model_hash,
@@ -228,6 +235,7 @@ def load(path: str | Path, device: str = "cpu") -> Reasoner:
         atlas=checkpoint.atlas,
         card=checkpoint.card,
         model_hash=checkpoint.model_hash,
+        calibration=checkpoint.calibration,
     )
 
 

@@ -59,8 +59,6 @@ def safety_notices(
     case: EncodedCase,
     edits: Sequence[Edit],
     semantics: Semantics,
-    score_range: ScoreRange | None = None,
-    familiarity: Familiarity | None = None,
 ) -> tuple[Notice, ...]:
     """Everything there is to warn of, the gravest first.
 
@@ -69,28 +67,27 @@ def safety_notices(
         case: from `Reasoner.encode`.
         edits: in effect.
         semantics: how edits are read.
-        score_range: usual scores of this model, if they were measured.
-        familiarity: usual patterns of scores of this model, if they were measured.
 
     Raises:
         EditError: if an edit does not fit the case.
-        ValueError: if another model encoded the case, or a calibration is of another model.
+        ValueError: if another model encoded the case.
     """
+    usual = reasoner.calibration
     notices = [
         undecided(reasoner.reason(case, edits, semantics), reasoner.classes),
-        unusual_scores(case, score_range, reasoner.concepts) if score_range else None,
-        unfamiliar(case, familiarity) if familiarity else None,
+        unusual_scores(case, usual.score_range, reasoner.concepts) if usual else None,
+        unfamiliar(case, usual.familiarity) if usual else None,
         mismatch(case, edits, reasoner.profiles, reasoner.concepts),
         focus_effect(reasoner, case, edits, semantics),
         model_limits(reasoner.card),
     ]
-    if score_range is None and familiarity is None:
+    if usual is None:
         notices.append(
             Notice(
                 "note",
                 "unchecked",
-                "This model was shipped without the usual range of its scores, so images unlike "
-                "its training images go unnoticed.",
+                "What is usual for this model was never measured, so images unlike its training "
+                "images go unnoticed.",
                 "Judge for yourself whether the image is of the kind the model was trained on.",
             )
         )
@@ -139,12 +136,12 @@ def unusual_scores(
 
 
 def unfamiliar(case: EncodedCase, familiarity: Familiarity) -> Notice | None:
-    """Warn if the scores of the image, before edits, form a pattern the model rarely meets.
+    """Warn if the pooled features of the image are far from those the model usually meets.
 
     Raises:
         ValueError: if the familiarity is of another model.
     """
-    distance = familiarity.distance(case.similarity_scores.ravel())
+    distance = familiarity.distance(case.pooled)
     if distance <= familiarity.limit:
         return None
     return Notice(

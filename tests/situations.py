@@ -57,7 +57,9 @@ def build(maps, weight, bias, absent, present):
     names = CONCEPTS if k == K else tuple(f"concept {i}" for i in range(k))
     classes = CLASSES if classes == 3 else tuple(f"class {i}" for i in range(classes))
     reasoner = Reasoner(model, names, classes, profiles, atlas, {}, "model")
-    return reasoner, EncodedCase(maps, maps.max(axis=(2, 3)), "image", (32, 32), "model")
+    return reasoner, EncodedCase(
+        maps, maps.max(axis=(2, 3)), np.zeros(4, np.float32), "image", (32, 32), "model"
+    )
 
 
 def random_situation(seed, k=K, m=M, side=SIDE, classes=3):

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from csr_core.checkpoint import CheckpointError, load_checkpoint, record_evaluation
+from csr_core.checkpoint import CheckpointError, load_checkpoint
 from csr_core.datasets import load_dataset
 from csr_core.evaluation import POINTING_PROTOCOL, evaluate
+from csr_core.records import record_evaluation
 from csr_core.training import PRESETS, train
 
 CLASSES = ("nevus", "melanoma")

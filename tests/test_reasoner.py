@@ -70,7 +70,8 @@ def build_reasoner(
 
 def build_case(maps) -> EncodedCase:
     maps = np.asarray(maps, dtype=np.float32)
-    return EncodedCase(maps, maps.max(axis=(2, 3)), "image", (48, 48), "model")
+    pooled = np.zeros(4, np.float32)
+    return EncodedCase(maps, maps.max(axis=(2, 3)), pooled, "image", (48, 48), "model")
 
 
 @dataclass(frozen=True, eq=False)
@@ -509,7 +510,7 @@ class TestImmutability:
         case = reasoner.encode(np.zeros((64, 64, 3), np.uint8))
         verdict = reasoner.reason(case, [Reject(0)])
         for value, names in (
-            (case, ("similarity_maps", "similarity_scores")),
+            (case, ("similarity_maps", "similarity_scores", "pooled")),
             (verdict, ("scores", "logits", "probabilities", "contributions", "base")),
         ):
             for name in names:

@@ -1,6 +1,7 @@
 """Warnings: when they come, what they say, and how often they come by chance."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from situations import build, random_situation
 
 from csr_core import EditError, Erase, Focus, Force, Suppress
+from csr_core.calibration import Calibration
 from csr_core.familiarity import CalibrationError
 from csr_core.safety import (
     Familiarity,
@@ -30,6 +32,10 @@ def two_concepts(first=0.0, second=0.0, bias=(0.0, 0.0, 0.0)):
     maps = np.zeros((2, 1, 2, 2))
     maps[:, 0, 0, 0] = first, second
     return build(maps, [[[1], [0]], [[0], [1]], [[0], [0]]], bias, 0.0, 1.0)
+
+
+def with_features(case, pooled):
+    return replace(case, pooled=np.array(pooled, np.float32))
 
 
 def probabilities_apart(margin):
@@ -93,12 +99,12 @@ class TestFamiliarity:
         assert found.distance(np.array([1.0, -1.0])) > 10 * found.limit
 
     def test_the_notice_gives_distance_limit_and_rate(self):
-        _, case = two_concepts(3.0, 0.0)
+        case = with_features(two_concepts()[1], [3.0, 0.0])
         found = Familiarity(np.zeros(2), np.eye(2)[:1], np.ones(1), 1.0, 2.5, 0.05, 99)
         notice = unfamiliar(case, found)
         assert notice.level == "alert"
         assert "distance 3.0, limit 2.5; about 5 % of usual images" in notice.meaning
-        assert unfamiliar(two_concepts(2.0, 1.0)[1], found) is None
+        assert unfamiliar(with_features(case, [2.0, 1.0]), found) is None
 
 
 class TestCalibrationFiles:
@@ -186,11 +192,11 @@ class TestFocus:
 class TestStrip:
     def test_the_gravest_comes_first(self):
         reasoner, case = two_concepts(3.0, 0.0, bias=(0, 3, 0))
+        case = with_features(case, [3.0, 0.0])
         familiarity = Familiarity(np.zeros(2), np.eye(2)[:1], np.ones(1), 1.0, 2.5, 0.05, 99)
         limits = ScoreRange(np.full((2, 1), 0.5), 0.05, 99)
-        notices = safety_notices(
-            reasoner, case, [Focus([(0, 0)])], "calibrated", limits, familiarity
-        )
+        reasoner.calibration = Calibration(limits, familiarity, "99 images")
+        notices = safety_notices(reasoner, case, [Focus([(0, 0)])], "calibrated")
         assert [notice.kind for notice in notices] == [
             "unfamiliar",
             "undecided",

@@ -23,6 +23,7 @@ import csr_core
 from csr_core.atlas import prototype_hits
 from csr_core.checkpoint import CheckpointError
 from csr_core.datasets import Dataset, load_dataset, load_image
+from csr_core.familiarity import fit_familiarity, fit_score_range
 from csr_core.files import read_json
 from csr_core.network import CSRNetwork, NetworkConfig, Projector
 from csr_core.splits import stratified_split
@@ -131,6 +132,9 @@ class TestOneRun:
         written = read_json(trained / "metrics.json", 10**6)["test"]["macro_f1"]
         # Cached features are in half precision, which may turn one close call in fourteen.
         assert np.mean(f1) == pytest.approx(written, abs=0.15)
+
+    def test_too_few_images_are_kept_back_to_measure_what_is_usual(self, trained):
+        assert csr_core.load(trained).calibration is None
 
     def test_the_card_says_that_the_data_are_synthetic(self, trained):
         assert csr_core.load(trained).card["synthetic"] is True
@@ -282,6 +286,38 @@ class TestKilledRuns:
         assert state.exists()
         assert not out.exists()
         assert run(phantom, out) == weights_hash(trained)
+
+
+class TestWhatIsUsual:
+    """Measured on images the model was not fitted to, the ones kept from everything first."""
+
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def all_of_train(phantom):
+        return replace(phantom, splits=("train",) * len(phantom))
+
+    @pytest.mark.parametrize(
+        ("holdout", "validation", "role", "said"),
+        [
+            (0.5, 0.15, "held", "48 images of split train, kept from all fitting and selection"),
+            (0.1, 0.6, "validation", "52 images of split train, never fitted to, but selected on"),
+        ],
+    )
+    def test_on_the_held_rows_or_else_on_those_selected_on(
+        self, all_of_train, tmp_path, holdout, validation, role, said
+    ):
+        recipe = replace(QUICK, epochs=1, prototype_epochs=1, validation=validation)
+        reasoner = csr_core.load(train(all_of_train, tmp_path / "m", recipe, holdout=holdout))
+        found = reasoner.calibration
+        assert found.measured_on == said
+        rows = getattr(assign_roles(all_of_train, holdout, validation, 0), role)
+        cases = [reasoner.encode(load_image(all_of_train, row)) for row in rows]
+        scores = np.stack([case.similarity_scores for case in cases])
+        # Training keeps its features in half precision.
+        assert np.allclose(found.score_range.limits, fit_score_range(scores).limits, atol=0.02)
+        pooled = np.stack([case.pooled for case in cases])
+        assert found.familiarity.limit == pytest.approx(fit_familiarity(pooled).limit, rel=1e-3)
+        assert found.score_range.images == found.familiarity.images == len(rows)
 
 
 class TestRefusals:

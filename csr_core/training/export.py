@@ -1,15 +1,18 @@
-"""From a fitted model to a checkpoint: profiles, atlas, pictures and card."""
+"""From a fitted model to a checkpoint: profiles, calibration, atlas, pictures and card."""
 
 from pathlib import Path
 
 import numpy as np
 import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from csr_core.atlas import Atlas, AtlasEntry, prototype_hits, reliance_of_prototypes
+from csr_core.calibration import Calibration, fit_calibration
 from csr_core.card import model_card
 from csr_core.checkpoint import Checkpoint
 from csr_core.datasets import Dataset, load_image
+from csr_core.familiarity import fewest_images
 from csr_core.files import read_json
 from csr_core.overlays import exemplar_crop
 from csr_core.training.features import present_vectors, score_images
@@ -29,7 +32,7 @@ def build_checkpoint(
     title: str,
     pictures: bool,
 ) -> tuple[Checkpoint, dict[str, bytes]]:
-    """Gather a trained model into a checkpoint, with atlas, profiles and card.
+    """Gather a trained model into a checkpoint, with atlas, profiles, calibration and card.
 
     Args:
         dataset: it was trained on.
@@ -92,8 +95,26 @@ def build_checkpoint(
         card=card,
         metrics=metrics,
         readme=model_card(card, dataset.concepts, dataset.classes, metrics),
+        calibration=_calibrate(dataset, roles, model),
     )
     return checkpoint, crops
+
+
+def _calibrate(dataset: Dataset, roles: Roles, model: TrainedModel) -> Calibration | None:
+    """Measure what is usual, on rows kept from everything if there are enough of them."""
+    least = fewest_images()
+    if len(roles.held) >= least:
+        rows, kind = roles.held, "kept from all fitting and selection"
+    else:
+        rows, kind = roles.validation, "never fitted to, but selected on"
+    if len(rows) < least:
+        tqdm.write(
+            f"What is usual for the model was not measured: that takes {least} images it was not "
+            f"fitted to, and there are {len(rows)}."
+        )
+        return None
+    measured_on = f"{len(rows)} images of split train, {kind}"
+    return fit_calibration(model.scores[rows], model.features.pooled[rows], measured_on)
 
 
 def _exemplars(
