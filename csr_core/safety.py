@@ -129,7 +129,7 @@ def unusual_scores(
     return Notice(
         "caution",
         "scores",
-        f"Similarity above its usual range for {names}: {_rate(score_range)}.",
+        f"Similarity above its usual range for {names}; {_rate(score_range)}.",
         "Check that these patches show the concept and not an artefact such as a ruler or hair; "
         "suppress them if they don't.",
     )

@@ -213,7 +213,7 @@ class TestProgram:
     def test_help_names_every_command(self):
         result = invoke("--help")
         assert result.exit_code == 0
-        for command in ("train", "evaluate", "phantom"):
+        for command in ("train", "evaluate", "calibrate", "phantom"):
             assert command in result.output
 
     def test_it_runs_as_a_module_and_ends_with_code_2(self, tmp_path):

@@ -70,7 +70,7 @@ class TestScoreRange:
         limits = ScoreRange(np.array([[0.5], [0.5]]), 0.05, 200)
         notice = unusual_scores(case, limits, reasoner.concepts)
         assert notice.meaning == (
-            "Similarity above its usual range for globules: about 5 % of usual images are flagged "
+            "Similarity above its usual range for globules; about 5 % of usual images are flagged "
             "so by chance."
         )
         assert unusual_scores(two_concepts(0.2, 0.4)[1], limits, reasoner.concepts) is None
