@@ -76,7 +76,10 @@ function showNotices(notices) {
     make("li", { className: level, "data-kind": kind }, make("b", { text: meaning }), " " + action)
   );
   ref("noticeList").replaceChildren(...items);
-  ref("notices").textContent = plural(notices.length, "notice", "notices") + " ▾";
+  const grave = notices[0]?.level === "alert"; // the server puts the gravest first
+  const count = plural(notices.length, "notice", "notices");
+  ref("notices").textContent = (grave ? "⚠ Unfamiliar image · " : "") + count + " ▾";
+  ref("notices").classList.toggle("alert", grave);
   ref("notices").hidden = !notices.length;
 }
 
