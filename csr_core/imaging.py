@@ -6,31 +6,26 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageCms, UnidentifiedImageError
+
+from csr_core.picture_checks import (
+    MAX_BYTES,
+    ImageError,
+    RGBArray,
+    check_size,
+    is_complete_jpeg,
+    too_large,
+)
 
 __all__ = ["ImageError", "RGBArray", "decode_image", "image_hash", "to_square"]
 
-RGBArray = NDArray[np.uint8]  # (H, W, 3)
-
-MAX_BYTES = 64 * 1024 * 1024
-MAX_PIXELS = 60_000_000
-MIN_SIDE = 32
-
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
-_ACCEPTED = "JPEG, PNG, TIFF, BMP and WebP pictures are accepted"
+_ACCEPTED = "JPEG, PNG, TIFF, BMP, WebP and DICOM pictures are accepted"
 _SAVE_ONE = "save the one you mean as PNG or JPEG"
 _TIFF_PHOTOMETRIC = 262
 _TIFF_WHITE_IS_ZERO = 0
 _EXIF_ORIENTATION = 0x0112
 _SIXTEEN_TO_EIGHT_BIT = 257  # 65535 / 255
-_JPEG_SCAN = b"\xff\xda"
-_JPEG_END = b"\xff\xd9"
-_JPEG_FILLER = b"\x55" * 64  # Not zeros: those are what a decoder assumes for missing data.
-
-
-class ImageError(ValueError):
-    """A picture was refused; the message is one sentence for the person at the screen."""
 
 
 def decode_image(
@@ -40,11 +35,12 @@ def decode_image(
 
     The size a file declares is checked before any pixel is decoded. Transparency is laid over
     white, EXIF orientation is applied, CMYK and pictures with an embedded RGB or CMYK colour
-    profile become sRGB, and 16-bit samples are scaled by 257 to 8 bits.
+    profile become sRGB, and 16-bit samples are scaled by 257 to 8 bits. For DICOM see
+    `csr_core.dicom.decode_dicom`.
 
     Args:
-        source: The bytes of a JPEG, PNG, TIFF, BMP or WebP file, the path of such a file, a
-            Pillow image, or a (H, W, 3) uint8 RGB array.
+        source: The bytes of a JPEG, PNG, TIFF, BMP, WebP or DICOM file, the path of such a file,
+            a Pillow image, or a (H, W, 3) uint8 RGB array.
         what: What the picture is called in error messages; paths are never shown.
 
     Returns:
@@ -65,7 +61,7 @@ def decode_image(
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_large(what) from error
+        raise too_large(what) from error
     except UnidentifiedImageError as error:
         raise ImageError(f"{what} is not a picture that can be read; {_ACCEPTED}.") from error
     except MemoryError as error:
@@ -118,7 +114,7 @@ def _check_array(array: np.ndarray, what: str) -> RGBArray:
             f"{what} is an array of {array.dtype} with shape {array.shape}; "
             "expected RGB of uint8 with shape (H, W, 3)."
         )
-    _check_size(array.shape[1], array.shape[0], what)
+    check_size(array.shape[1], array.shape[0], what)
     return np.array(array, order="C")
 
 
@@ -137,37 +133,26 @@ def _decode_bytes(data: bytes, what: str) -> RGBArray:
         raise ImageError(f"{what} is empty (0 bytes); {_ACCEPTED}.")
     if len(data) > MAX_BYTES:
         raise ImageError(f"{what} is larger than {MAX_BYTES // 1024**2} MB; send a smaller file.")
+    if data[128:132] == b"DICM":
+        from csr_core.dicom import decode_dicom  # here, since most pictures are of other formats
+
+        return decode_dicom(data, what)
     if data.startswith((b"GIF87a", b"GIF89a")):
         raise ImageError(f"{what} is a GIF, which may hold several frames: {_SAVE_ONE}.")
     with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
         rgb = _decode_picture(picture, what)
-        if picture.format in ("JPEG", "MPO") and not _is_complete_jpeg(data, picture):
+        if picture.format in ("JPEG", "MPO") and not is_complete_jpeg(data, picture):
             raise ImageError(f"{what} is cut short; send the complete file ({_ACCEPTED}).")
     return rgb
 
 
 def _decode_picture(picture: Image.Image, what: str) -> RGBArray:
-    _check_size(*picture.size, what)
+    check_size(*picture.size, what)
     _check_single_frame(picture, what)
     picture.load()
     # Some decoders turn the picture while loading and clear the tag, so it is read afterwards.
     upright = _orient(_to_rgb(picture, what), _orientation(picture))
     return np.ascontiguousarray(upright)
-
-
-def _check_size(width: int, height: int, what: str) -> None:
-    if width * height > MAX_PIXELS:
-        raise _too_large(what)
-    if min(width, height) < MIN_SIDE:
-        raise ImageError(
-            f"{what} is {width} × {height} pixels; the shortest side must be at least {MIN_SIDE}."
-        )
-
-
-def _too_large(what: str) -> ImageError:
-    return ImageError(
-        f"{what} has more than {MAX_PIXELS // 1_000_000} megapixels; send a smaller picture."
-    )
 
 
 def _check_single_frame(picture: Image.Image, what: str) -> None:
@@ -232,18 +217,3 @@ def _orient(rgb: RGBArray, orientation: int) -> RGBArray:
     if orientation in (2, 3, 6, 7):
         rgb = rgb[:, ::-1]
     return rgb
-
-
-def _is_complete_jpeg(data: bytes, picture: Image.Image) -> bool:
-    """Tell whether the compressed data fill the picture.
-
-    Pillow refuses a file that simply stops. One that was cut and then padded or closed with an end
-    marker decodes without complaint, its missing part grey or blurred; more data before the marker
-    then change the picture, while after complete data they are ignored.
-    """
-    end = data.rfind(_JPEG_END)
-    if end < data.rfind(_JPEG_SCAN):
-        return False
-    longer = data[:end] + _JPEG_FILLER + data[end:]
-    with Image.open(io.BytesIO(longer), formats=_FORMATS) as extended:
-        return np.array_equal(np.array(extended), np.array(picture))

@@ -100,7 +100,7 @@ def test_array_is_copied():
     [
         (b"", "empty"),
         (b"Dear doctor, the picture is attached.", "not a picture"),
-        (b"%PDF-1.7\n" + bytes(200), "JPEG, PNG, TIFF, BMP and WebP"),
+        (b"%PDF-1.7\n" + bytes(200), "JPEG, PNG, TIFF, BMP, WebP and DICOM"),
         (encoded(plain(size=(1, 1))), "1 × 1 pixels"),
         (encoded(plain(size=(500, 31))), "at least 32"),
         (encoded(plain("F", 0.5), "TIFF"), "floating-point"),
