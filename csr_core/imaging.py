@@ -17,14 +17,23 @@ from csr_core.picture_checks import (
     too_large,
 )
 
-__all__ = ["ImageError", "RGBArray", "decode_image", "image_hash", "to_square"]
+__all__ = [
+    "EXIF_ORIENTATION",
+    "ImageError",
+    "RGBArray",
+    "decode_image",
+    "image_hash",
+    "orientation",
+    "to_square",
+]
+
+EXIF_ORIENTATION = 0x0112
 
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
 _ACCEPTED = "JPEG, PNG, TIFF, BMP, WebP and DICOM pictures are accepted"
 _SAVE_ONE = "save the one you mean as PNG or JPEG"
 _TIFF_PHOTOMETRIC = 262
 _TIFF_WHITE_IS_ZERO = 0
-_EXIF_ORIENTATION = 0x0112
 _SIXTEEN_TO_EIGHT_BIT = 257  # 65535 / 255
 
 
@@ -89,6 +98,14 @@ def image_hash(rgb: RGBArray) -> str:
     return digest.hexdigest()
 
 
+def orientation(picture: Image.Image) -> int:
+    """Read the EXIF orientation of an open picture, 1 to 8 unless it is damaged; 1 is upright."""
+    try:
+        return int(picture.getexif().get(EXIF_ORIENTATION, 1))
+    except Exception:  # A picture with broken EXIF is still a picture.
+        return 1
+
+
 def to_square(rgb: RGBArray, size: int) -> RGBArray:
     """Resize to a square, squashing the aspect ratio.
 
@@ -151,7 +168,7 @@ def _decode_picture(picture: Image.Image, what: str) -> RGBArray:
     _check_single_frame(picture, what)
     picture.load()
     # Some decoders turn the picture while loading and clear the tag, so it is read afterwards.
-    upright = _orient(_to_rgb(picture, what), _orientation(picture))
+    upright = _orient(_to_rgb(picture, what), orientation(picture))
     return np.ascontiguousarray(upright)
 
 
@@ -199,13 +216,6 @@ def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
     except Exception:  # A picture whose profile is broken or of another kind is still a picture.
         return picture.convert("RGB")
     return converted or picture.convert("RGB")
-
-
-def _orientation(picture: Image.Image) -> int:
-    try:
-        return int(picture.getexif().get(_EXIF_ORIENTATION, 1))
-    except Exception:  # A picture with broken EXIF is still a picture.
-        return 1
 
 
 def _orient(rgb: RGBArray, orientation: int) -> RGBArray:

@@ -17,6 +17,7 @@ from csr_core.datasets.problems import is_safe_id
 from csr_core.edits import Edit, EditError, edit_to_json, edits_from_json
 from csr_core.files import read_json
 from csr_core.imaging import ImageError, decode_image
+from csr_core.kept_picture import kept
 from csr_core.models import Models
 from csr_core.overlays import exemplar_crop
 from csr_core.session_file import SessionError, from_json
@@ -26,7 +27,6 @@ from csr_core.wire import (
     data_url,
     index_field,
     jpeg_url,
-    kept,
     packed,
     semantics_field,
     text_field,
@@ -249,12 +249,13 @@ class ReviewService:
             )
         opened = self.open_image(session.checkpoint_name, picture, "Image of a session")
         reasoner = self._models.get(session.checkpoint_name)
-        differences = replay(reasoner, self._store.get(opened["key"]).encoded, session)
+        case = self._store.get(opened["key"])
+        differences = replay(reasoner, case.encoded, session)
         possible = not any(difference.what in ("edits", "names") for difference in differences)
         steps = session.steps if possible else ()
         return {
             "opened": opened,
-            "image": base64.b64encode(picture).decode("ascii"),
+            "image": base64.b64encode(case.picture).decode("ascii"),
             "edits": [edit_to_json(step.edit) for step in steps],
             "times": [step.time.isoformat().replace("+00:00", "Z") for step in steps],
             "comment": session.comment,

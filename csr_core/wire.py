@@ -1,7 +1,6 @@
 """What travels between browser and server: fields that are checked, arrays and pictures as text."""
 
 import base64
-from pathlib import Path
 from typing import Any, Literal
 
 import cv2
@@ -14,7 +13,6 @@ __all__ = [
     "data_url",
     "index_field",
     "jpeg_url",
-    "kept",
     "packed",
     "semantics_field",
     "text_field",
@@ -63,16 +61,6 @@ def semantics_field(value: object) -> Literal["calibrated", "paper"]:
 def packed(array: NDArray[Any]) -> str:
     """Little-endian bytes of an array in base64: exact, and ten times faster to read than JSON."""
     return base64.b64encode(array.tobytes()).decode("ascii")
-
-
-def kept(source: bytes | Path, pixels: NDArray[np.uint8]) -> bytes:
-    """A JPEG or PNG of the same pixels: the file itself if it is one."""
-    data = source if isinstance(source, bytes) else source.read_bytes()
-    if data.startswith((b"\xff\xd8\xff", b"\x89PNG")):
-        return data
-    done, png = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
-    assert done
-    return png.tobytes()
 
 
 def data_url(pixels: NDArray[np.uint8], side: int) -> str:
