@@ -106,7 +106,7 @@ def browser_functions(service: ReviewService) -> list[Callable[[object], dict[st
         if files:
             name, data = files[0]
             form = getattr(request, "data", {})
-            return service.open_image(form.get("model"), data, str(name)[:120])
+            return service.open_upload(form.get("model"), data, str(name)[:120])
         asked = fields(request)
         return service.open_bundled(asked.get("model"), asked.get("case"))
 

@@ -48,7 +48,10 @@ async function openOnServer(source) {
   );
   if (opened?.error) toast(opened.error);
   if (!opened || opened.error || session.opening !== source) return null;
-  const entry = makeEntry(source, { ...opened, title: source.title });
+  const { image, ...answer } = opened;
+  // What is sent again and remembered is the picture without what its file says about people.
+  if (image) source.file = new File([unpack(image, Uint8Array)], "image");
+  const entry = makeEntry(source, { ...answer, title: source.title });
   revive(entry);
   if (session.entries.size >= MAX_KEPT_CASES)
     session.entries.delete(session.entries.keys().next().value);

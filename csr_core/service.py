@@ -141,6 +141,20 @@ class ReviewService:
             **_reasoning(reasoner),
         }
 
+    def open_upload(self, model: object, data: bytes, title: str) -> dict[str, Any]:
+        """Open an uploaded image; see `open_image`.
+
+        Returns:
+            What `open_image` answers, and the file to go on with instead of the uploaded one as
+            `image` (base64): the pixels without metadata.
+
+        Raises:
+            ImageError, RequestError: as `open_image`.
+        """
+        opened = self.open_image(model, data, title)
+        picture = self._store.get(opened["key"]).picture
+        return {**opened, "image": base64.b64encode(picture).decode("ascii")}
+
     def reason(
         self, key: object, edits: object, semantics: object = "calibrated"
     ) -> dict[str, Any]:

@@ -12,6 +12,17 @@ from visit import Server, Studio
 
 from csr_core.imaging import decode_image
 
+REMEMBERED = """
+async () => {
+  const finished = (request) =>
+    new Promise((done) => (request.onsuccess = () => done(request.result)));
+  const database = await finished(indexedDB.open("csr-studio", 1));
+  const kept = await finished(database.transaction("records").objectStore("records").getAll());
+  const read = async ({ file }) => new TextDecoder("latin1").decode(await file.arrayBuffer());
+  return Promise.all(kept.filter(({ file }) => file).map(read));
+}
+"""
+
 
 def scan() -> bytes:
     values = np.random.default_rng(3).integers(0, 4096, (90, 120), np.uint16)
@@ -45,6 +56,9 @@ def test_a_dicom_file_becomes_a_case_and_its_patient_is_nowhere(
     picture = base64.b64decode(json.loads(saved)["image"]["picture"].split(",")[1])
     assert picture.startswith(b"\x89PNG") and SECRET.encode() not in picture
     np.testing.assert_array_equal(decode_image(picture), decode_image(scan()))
+    remembered = studio.page.evaluate(REMEMBERED)
+    assert len(remembered) == 1 and remembered[0][1:4] == "PNG"
+    assert SECRET not in remembered[0]
     assert [path for path in server.temporary.rglob("*") if path.is_file()] == []
 
 
