@@ -11,7 +11,15 @@ from csr_core.edits import Cell, Confirm, Edit, Focus, Ignore, Reject
 from csr_core.evidence import FORCED, SUPPRESSED, Profiles, Semantics, merge_edits
 from csr_core.reasoner import EncodedCase, Reasoner
 
-__all__ = ["Question", "ask_next", "presence", "spoken", "strongest_group"]
+__all__ = [
+    "Question",
+    "ask_next",
+    "influence",
+    "presence",
+    "spoken",
+    "strongest_group",
+    "uncertainty",
+]
 
 UNDECIDED = 0.25
 """Uncertainty from which a concept is called undecided: between a quarter and three quarters."""
@@ -85,8 +93,8 @@ def ask_next(
                 concept=concept,
                 cells=strongest_group(maps[index]),
                 level=level,
-                uncertainty=min(max(min(level, 1 - level), 0.0), 0.5),
-                influence=float(abs(confirmed - rejected)[moved]),
+                uncertainty=float(uncertainty(levels[index])),
+                influence=float(influence(rejected, confirmed)),
                 moved=moved,
                 rejected=float(rejected[moved]),
                 confirmed=float(confirmed[moved]),
@@ -119,6 +127,28 @@ def presence(scores: NDArray[np.float32], profiles: Profiles) -> NDArray[np.floa
     span = (profiles.present - absent).sum(axis=1)  # (K,)
     above = (scores - absent).sum(axis=-1)
     return np.divide(above, span, out=np.full(above.shape, 0.5), where=span > 1e-6)
+
+
+def uncertainty(levels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How undecided concepts are: 0.5 midway between the profiles, 0 at either or beyond.
+
+    Args:
+        levels: of any shape, from `presence`.
+    """
+    return np.maximum(np.minimum(levels, 1 - levels), 0.0)
+
+
+def influence(rejected: NDArray[np.float64], confirmed: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The largest change of a class probability between a concept rejected and confirmed.
+
+    Args:
+        rejected: (..., classes), probabilities were the concept rejected.
+        confirmed: (..., classes), likewise.
+
+    Returns:
+        (...), in [0, 1].
+    """
+    return np.abs(confirmed - rejected).max(axis=-1)
 
 
 def strongest_group(concept_map: NDArray[np.float32]) -> tuple[Cell, ...]:
