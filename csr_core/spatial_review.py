@@ -12,8 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from csr_core.datasets import Dataset, region_mask
-from csr_core.datasets.regions import read_mask
+from csr_core.datasets import Dataset, lesion_mask, region_mask
 from csr_core.edits import Cell, Edit, Focus, Force, Ignore, Suppress
 from csr_core.evidence import Semantics
 from csr_core.reasoner import EncodedCase, Reasoner
@@ -98,10 +97,10 @@ def known_regions(
         for concept, region in regions.items()
         if region is not None
     }
-    lesion = dataset.lesion_mask_path(name)
+    lesion = lesion_mask(dataset, name, MASK_SIZE)
     return KnownRegions(
         concepts={concept: cells for concept, cells in concepts.items() if cells},
-        lesion=covered_cells(read_mask(lesion, MASK_SIZE), grid) if lesion else (),
+        lesion=covered_cells(lesion, grid) if lesion is not None else (),
         artefact=covered_cells(artefact, grid) if artefact is not None else (),
     )
 

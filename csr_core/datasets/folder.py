@@ -18,7 +18,7 @@ from csr_core.datasets.regions import Box, check_masks, draw_boxes, read_boxes, 
 from csr_core.datasets.tables import Description, read_description
 from csr_core.imaging import ImageError, RGBArray, decode_image
 
-__all__ = ["Box", "Dataset", "load_dataset", "load_image", "region_mask"]
+__all__ = ["Box", "Dataset", "lesion_mask", "load_dataset", "load_image", "region_mask"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,6 +197,25 @@ def region_mask(
         return read_mask(path, size)
     boxes = [box for box in dataset.boxes.get(image_id, ()) if box.concept == concept]
     return draw_boxes(boxes, size) if boxes else None
+
+
+def lesion_mask(dataset: Dataset, image_id: str, size: int) -> NDArray[np.bool_] | None:
+    """Return the outline of the lesion in an image, on a square grid.
+
+    Args:
+        dataset: The data set.
+        image_id: Id of the image.
+        size: Side of the grid.
+
+    Returns:
+        (size, size) bool, or None if the outline is unknown.
+
+    Raises:
+        ImageError: The mask cannot be decoded.
+        ValueError: The id cannot name a file.
+    """
+    path = dataset.lesion_mask_path(image_id)
+    return None if path is None else read_mask(path, size)
 
 
 def _assemble(
