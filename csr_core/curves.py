@@ -11,7 +11,10 @@ __all__ = ["intervention_figure", "intervention_picture"]
 
 PANEL = (4.6, 3.5)
 """Width and height in inches."""
-DOTS_PER_INCH = 130
+DOTS_PER_INCH = 110
+LEAST_SPAN = 2.0
+"""Percentage points shown at least, so that chance doesn't look like a slope."""
+UNEDITED = "no edits"
 NAMES = {
     "combined": "uncertainty × influence",
     "influence": "influence",
@@ -33,7 +36,7 @@ def intervention_figure(curves: Sequence[Curve]) -> Figure:
 
     There is a panel for each way to review: semantics, images reviewed and answers heard. In it
     every policy has a line, and every number of questions a mark; a dashed line is the unedited
-    model.
+    model. All panels have one scale of macro-F1, so that they can be compared.
 
     Args:
         curves: at least one.
@@ -41,6 +44,9 @@ def intervention_figure(curves: Sequence[Curve]) -> Figure:
     groups: dict[tuple[str, str], list[Curve]] = {}
     for curve in curves:
         groups.setdefault(_titles(curve.plan), []).append(curve)
+    levels = [100 * point.macro_f1 for curve in curves for point in curve.points]
+    middle = (min(levels) + max(levels)) / 2
+    half = 0.55 * max(max(levels) - min(levels), LEAST_SPAN)
     columns = min(len(groups), 2)
     rows = -(-len(groups) // columns)
     figure = Figure(figsize=(PANEL[0] * columns, PANEL[1] * rows), layout="constrained")
@@ -62,7 +68,7 @@ def intervention_figure(curves: Sequence[Curve]) -> Figure:
             color="#666666",
             linestyle=(0, (6, 4)),
             linewidth=1,
-            label="no edits",
+            label=UNEDITED,
             zorder=1,
         )
         axes.set_title(f"{title}\n{below}", fontsize=10)
@@ -70,7 +76,17 @@ def intervention_figure(curves: Sequence[Curve]) -> Figure:
         axes.set_ylabel("macro-F1 (%)")
         axes.grid(color="#dddddd", linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(fontsize=8, frameon=False)
+        axes.set_ylim(middle - half, middle + half)
+    labelled = {line.get_label(): line for axes in figure.axes for line in axes.get_lines()}
+    names = [name for name in (*NAMES.values(), UNEDITED) if name in labelled]
+    figure.legend(
+        [labelled[name] for name in names],
+        names,
+        loc="outside lower center",
+        ncols=len(names) if columns > 1 else 2,
+        fontsize=9,
+        frameon=False,
+    )
     return figure
 
 

@@ -386,19 +386,36 @@ class TestPicture:
         ]
 
     def test_a_panel_for_each_way_to_review(self, curves):
-        panels = intervention_figure(curves).axes
+        figure = intervention_figure(curves)
+        panels = figure.axes
         assert [panel.get_title().split("\n")[0] for panel in panels] == [
             "Calibrated edits, every image",
             "Calibrated edits, images with a margin < 0.3",
             "Edits as in the paper, every image",
             "Edits as in the paper, images with a margin < 0.3",
         ]
+        assert len({panel.get_ylim() for panel in panels}) == 1
         for panel in panels:
             assert panel.get_xlabel() == "edits per image"
             assert panel.get_ylabel() == "macro-F1 (%)"
-            names = [text.get_text() for text in panel.get_legend().get_texts()]
-            assert len(names) == 5
-            assert names[-1] == "no edits"
+        names = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert names == [
+            "uncertainty × influence",
+            "influence",
+            "uncertainty",
+            "random",
+            "no edits",
+        ]
+
+    def test_only_what_is_drawn_is_in_the_legend(self, curves):
+        figure = intervention_figure([curve for curve in curves if curve.plan.policy == "random"])
+        names = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert names == ["random", "no edits"]
+
+    def test_chance_is_not_magnified(self):
+        curve = intervention_curve(MODEL, IMAGES, Plan(threshold=0))  # nothing ever changes
+        # Macro-F1 stays at 40 %: two points, and a twentieth of them at both ends.
+        assert intervention_figure([curve]).axes[0].get_ylim() == pytest.approx((38.9, 41.1))
 
     def test_lines_show_the_figures_and_differ_without_colour(self, curves):
         lines = intervention_figure(curves).axes[0].get_lines()
