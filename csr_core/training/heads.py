@@ -1,5 +1,6 @@
 """Stage 3: the task head on similarity scores, and the black-box head it is compared with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +14,9 @@ from sklearn.metrics import log_loss
 from csr_core.evidence import Profiles
 from csr_core.metrics import macro_f1
 from csr_core.network import CSRNetwork
+from csr_core.score_model import LEAVE, edited_scores
 
-__all__ = ["LinearHead", "fit_head", "measure_profiles", "set_task_head"]
+__all__ = ["LinearHead", "concept_dropout", "fit_head", "measure_profiles", "set_task_head"]
 
 STRENGTHS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 MIN_EXAMPLES = 10
@@ -29,7 +31,7 @@ class LinearHead:
         bias: (classes,).
         mean: (F,), of the inputs it was fitted to.
         deviation: (F,), likewise.
-        validation: macro-F1 on validation.
+        validation: macro-F1 on validation, of the inputs themselves.
         strength: inverse regularisation that validation chose.
     """
 
@@ -51,6 +53,7 @@ def fit_head(
     fit: NDArray[np.int64],
     validation: NDArray[np.int64],
     classes: int,
+    others: Sequence[NDArray[np.floating]] = (),
 ) -> LinearHead:
     """Fit a class-balanced logistic head, its strength and temperature chosen on validation.
 
@@ -60,6 +63,8 @@ def fit_head(
         fit: rows to fit to.
         validation: rows to select on.
         classes: number of classes.
+        others: the inputs in other states, each (N, F), that the head must cope with as well; they
+            are fitted to and selected on like the inputs themselves.
 
     Returns:
         The head whose macro-F1 on validation is best; of equals the most regularised.
@@ -72,18 +77,26 @@ def fit_head(
         raise ValueError("Some class has no example to fit to; add images of it.")
     mean = inputs[fit].mean(axis=0, dtype=np.float64)
     deviation = inputs[fit].std(axis=0, dtype=np.float64).clip(min=1e-6)
-    standard = (inputs - mean) / deviation
-    best: LinearHead | None = None
+    states = [(state - mean) / deviation for state in (inputs, *others)]
+    examples = np.concatenate([state[fit] for state in states])
+    targets = np.tile(diagnoses[fit], len(states))
+    best, best_value = None, -1.0
     for strength in STRENGTHS:
-        model = LogisticRegression(C=strength, class_weight="balanced", max_iter=2000)
-        model.fit(standard[fit], diagnoses[fit])
+        model = LogisticRegression(C=strength / len(states), class_weight="balanced", max_iter=2000)
+        model.fit(examples, targets)
         weight, bias = model.coef_, model.intercept_
         if classes == 2:  # scikit-learn keeps one row for two classes
             weight, bias = np.vstack([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
-        predicted = (standard[validation] @ weight.T + bias).argmax(axis=1)
-        value = macro_f1(diagnoses[validation], predicted, classes)
-        if best is None or value > best.validation:
-            best = LinearHead(weight, bias, mean, deviation, value, strength)
+        values = [
+            macro_f1(
+                diagnoses[validation],
+                (state[validation] @ weight.T + bias).argmax(axis=1),
+                classes,
+            )
+            for state in states
+        ]
+        if (value := float(np.mean(values))) > best_value:
+            best, best_value = LinearHead(weight, bias, mean, deviation, values[0], strength), value
     assert best is not None
     temperature = _temperature(best.logits(inputs[validation]), diagnoses[validation], classes)
     return LinearHead(
@@ -94,6 +107,37 @@ def fit_head(
         best.validation,
         best.strength,
     )
+
+
+def concept_dropout(
+    scores: NDArray[np.float32],
+    labels: NDArray[np.int8],
+    profiles: Profiles,
+    copies: int,
+    seed: int,
+) -> list[NDArray[np.float32]]:
+    """Scores as a reader who knows the concepts may leave them, for a head that expects edits.
+
+    In every copy each image has another random share of its concepts rejected or confirmed, as
+    its labels say; a head that never met such scores is led astray by correct edits.
+
+    Args:
+        scores: s, (N, K, M), unedited.
+        labels: (N, K), 1, 0 or -1 for unknown, which is left alone.
+        profiles: (K, M) each.
+        copies: how many.
+        seed: of the choice.
+
+    Returns:
+        Copies of (N, K, M), edited in the calibrated semantics.
+    """
+    rng = np.random.default_rng(seed)
+    edited = []
+    for _ in range(copies):
+        asked = rng.random(labels.shape) < rng.random((len(labels), 1))
+        calls = np.where(asked, labels, np.int8(LEAVE))
+        edited.append(edited_scores(scores, calls, profiles, "calibrated"))
+    return edited
 
 
 def set_task_head(network: CSRNetwork, head: LinearHead) -> None:

@@ -1,6 +1,7 @@
 """The three stages in a row, and what they are worth on images kept back."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,13 @@ from csr_core.training.features import (
     sample_patches,
     score_images,
 )
-from csr_core.training.heads import LinearHead, fit_head, set_task_head
+from csr_core.training.heads import (
+    LinearHead,
+    concept_dropout,
+    fit_head,
+    measure_profiles,
+    set_task_head,
+)
 from csr_core.training.pretrained import imagenet_backbone, imagenet_normalisation
 from csr_core.training.prototypes import initialise_prototypes, train_prototypes, whiten
 from csr_core.training.recipe import Recipe
@@ -107,7 +114,7 @@ def fit_model(
 
     def head_on_scores() -> LinearHead:
         scores, _ = score_images(network, features)
-        return _fit(scores.reshape(len(scores), -1), dataset, roles)
+        return _fit(scores, dataset, roles)
 
     stages["stage2"] = train_prototypes(
         network, vectors, concepts, lambda: head_on_scores().validation, recipe, seed
@@ -117,7 +124,10 @@ def fit_model(
 
     started = time.monotonic()
     scores, _ = score_images(network, features)
-    head = _fit(scores.reshape(len(scores), -1), dataset, roles)
+    labels = dataset.concept_labels
+    profiles = measure_profiles(scores, labels, roles.fit, roles.validation)
+    edited = concept_dropout(scores, labels, profiles, recipe.concept_dropout, seed)
+    head = _fit(scores, dataset, roles, edited)
     set_task_head(network, head)
     network.requires_grad_(False)
     stages["stage3"] = {
@@ -155,8 +165,15 @@ def measure(dataset: Dataset, roles: Roles, model: TrainedModel) -> dict:
     return figures
 
 
-def _fit(inputs: NDArray[np.floating], dataset: Dataset, roles: Roles) -> LinearHead:
-    return fit_head(inputs, dataset.diagnoses, roles.fit, roles.validation, len(dataset.classes))
+def _fit(
+    inputs: NDArray[np.floating],
+    dataset: Dataset,
+    roles: Roles,
+    others: Sequence[NDArray[np.floating]] = (),
+) -> LinearHead:
+    flat, *states = (state.reshape(len(state), -1) for state in (inputs, *others))
+    classes = len(dataset.classes)
+    return fit_head(flat, dataset.diagnoses, roles.fit, roles.validation, classes, states)
 
 
 def _seconds_of_stage1(work: Path, seconds: float) -> float:

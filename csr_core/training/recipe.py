@@ -27,6 +27,9 @@ class Recipe:
         any_orientation: whether an image means the same turned and mirrored; if not, it is only
             mirrored left to right and turned by a few degrees.
         prototype_epochs: passes over the concept vectors in stage 2.
+        concept_dropout: copies of the training images, each with some concepts rejected or
+            confirmed as their labels say, that the task head is fitted to as well, so that correct
+            edits help it; 0 fits it to unedited scores alone, as in the paper.
         validation: share of the training rows that every stage selects on and none is fitted to.
         half_precision: whether stage 1 computes in bfloat16 where the processor is fast at it.
 
@@ -48,6 +51,7 @@ class Recipe:
     region_weight: float = 0.0
     any_orientation: bool = True
     prototype_epochs: int = 20
+    concept_dropout: int = 3
     validation: float = 0.15
     half_precision: bool = True
 
@@ -67,7 +71,7 @@ class Recipe:
 
 PRESETS: dict[str, Recipe] = {
     "dermoscopy": Recipe(),
-    "paper": Recipe(diagnosis_weight=0.0, prototypes=100),
+    "paper": Recipe(diagnosis_weight=0.0, prototypes=100, concept_dropout=0),
     "phantom": Recipe(epochs=7, prototypes=20, diagnosis_weight=0.0, region_weight=1.0),
     "xray": Recipe(image_size=320, any_orientation=False),
     "quick": Recipe(
