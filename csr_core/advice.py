@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csr_core.edits import Cell, Confirm, Edit, Focus, Ignore, Reject
-from csr_core.evidence import FORCED, SUPPRESSED, Profiles, Semantics, merge_edits
+from csr_core.evidence import FORCED, SUPPRESSED, Profiles, Semantics
 from csr_core.reasoner import EncodedCase, Reasoner
 
 __all__ = [
@@ -74,16 +74,19 @@ def ask_next(
         EditError: if an edit does not fit the case.
         ValueError: if another model encoded the case.
     """
-    levels = presence(reasoner.reason(case, edits, semantics).scores, reasoner.profiles)
-    maps = reasoner.concept_maps(case, edits, semantics)
+    evidence = reasoner.merge(edits)
+    levels = presence(reasoner.reason(case, evidence, semantics).scores, reasoner.profiles)
+    maps = reasoner.concept_maps(case, evidence, semantics)
     # Ignored and focused patches say nothing about any one concept.
     own = [edit for edit in edits if not isinstance(edit, Ignore | Focus)]
-    marks = merge_edits(own, reasoner.concepts, reasoner.grid).marks
+    marks = reasoner.merge(own).marks
     settled = ((marks == SUPPRESSED) | (marks == FORCED)).any(axis=(1, 2))
     questions = []
     for index, concept in enumerate(reasoner.concepts):
         rejected, confirmed = (
-            reasoner.reason(case, [*edits, kind(concept)], semantics).probabilities
+            reasoner.reason(
+                case, reasoner.merge([kind(concept)], onto=evidence), semantics
+            ).probabilities
             for kind in (Reject, Confirm)
         )
         moved = int(np.abs(confirmed - rejected).argmax())

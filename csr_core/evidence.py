@@ -74,11 +74,16 @@ class EvidenceMap:
     Attributes:
         marks: (K, H, W) int8, one of `UNMARKED`, `SUPPRESSED`, `FORCED`, `RESTORED`; the last is a
             focus patch, which keeps its evidence.
-        focused: whether any focus patch remains, so that unmarked cells count `ALPHA`.
+        focus: (H, W) bool, the patches in focus.
     """
 
     marks: NDArray[np.int8]
-    focused: bool
+    focus: NDArray[np.bool_]
+
+    @property
+    def focused(self) -> bool:
+        """Whether any patch is in focus, so that unmarked cells count `ALPHA`."""
+        return bool(self.focus.any())
 
     @property
     def touched(self) -> NDArray[np.intp]:
@@ -90,7 +95,10 @@ class EvidenceMap:
 
 
 def merge_edits(
-    edits: Iterable[Edit], concepts: Sequence[str], grid: tuple[int, int]
+    edits: Iterable[Edit],
+    concepts: Sequence[str],
+    grid: tuple[int, int],
+    onto: EvidenceMap | None = None,
 ) -> EvidenceMap:
     """Merge edits into one map; where edits of one concept meet in a cell, the later one wins.
 
@@ -98,15 +106,16 @@ def merge_edits(
         edits: in the order they were made.
         concepts: names of the K concepts.
         grid: rows and columns of the patch grid, (H, W).
+        onto: the edits made before these, merged already; it stays as it is.
 
     Returns:
-        The merged map. No edits give an unmarked, unfocused map.
+        The merged map. No edits at all give an unmarked, unfocused map.
 
     Raises:
         EditError: if an edit names an unknown concept or a patch outside the grid.
     """
-    marks = np.zeros((len(concepts), *grid), dtype=np.int8)  # (K, H, W)
-    in_focus = np.zeros(grid, dtype=bool)  # (H, W)
+    marks = onto.marks.copy() if onto else np.zeros((len(concepts), *grid), np.int8)  # (K, H, W)
+    focus = onto.focus.copy() if onto else np.zeros(grid, np.bool_)  # (H, W)
     for edit in edits:
         match edit:
             case Suppress(concept, cells):
@@ -118,7 +127,7 @@ def merge_edits(
             case Focus(cells):
                 index = _index(cells, grid)
                 marks[:, *index] = RESTORED
-                in_focus[index] = True
+                focus[index] = True
             case Reject(concept):
                 marks[concept_index(concept, concepts)] = SUPPRESSED
             case Confirm(concept):
@@ -126,16 +135,16 @@ def merge_edits(
             case Erase(cells, concept=None):
                 index = _index(cells, grid)
                 marks[:, *index] = UNMARKED
-                in_focus[index] = False
+                focus[index] = False
             case Erase(cells, concept) if concept is not None:
                 # The focus is drawn for every concept at once: restoring one concept keeps it.
                 index = _index(cells, grid)
                 marks[concept_index(concept, concepts), *index] = np.where(
-                    in_focus[index], RESTORED, UNMARKED
+                    focus[index], RESTORED, UNMARKED
                 )
             case _:
                 raise EditError(f"{edit!r} is not an edit; use Suppress, Force, Ignore, Focus, …")
-    return EvidenceMap(marks, bool(in_focus.any()))
+    return EvidenceMap(marks, focus)
 
 
 def apply_evidence(

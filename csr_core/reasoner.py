@@ -15,7 +15,7 @@ from csr_core.atlas import Atlas
 from csr_core.calibration import Calibration
 from csr_core.checkpoint import load_checkpoint
 from csr_core.edits import Edit
-from csr_core.evidence import Profiles, Semantics, apply_evidence, merge_edits
+from csr_core.evidence import EvidenceMap, Profiles, Semantics, apply_evidence, merge_edits
 from csr_core.imaging import decode_image, image_hash, to_square
 from csr_core.network import CSRNetwork
 from csr_core.overlays import concept_maps
@@ -147,17 +147,29 @@ class Reasoner:
             model_hash=self.model_hash,
         )
 
+    def merge(self, edits: Iterable[Edit], onto: EvidenceMap | None = None) -> EvidenceMap:
+        """Merge edits once, for several answers about them.
+
+        Args:
+            edits: in the order they were made; where two meet in a patch, the later one wins.
+            onto: the edits made before these, merged already.
+
+        Raises:
+            EditError: if an edit names a concept or patch that does not exist.
+        """
+        return merge_edits(edits, self.concepts, self.grid, onto)
+
     def reason(
         self,
         case: EncodedCase,
-        edits: Iterable[Edit] = (),
+        edits: Iterable[Edit] | EvidenceMap = (),
         semantics: Semantics = "calibrated",
     ) -> Verdict:
         """Reason from similarities to a diagnosis, with the evidence as edited.
 
         Args:
             case: from `encode` of this model.
-            edits: in the order they were made; where two meet in a patch, the later one wins.
+            edits: as `merge` takes or as it returns them.
             semantics: "calibrated", or "paper" for Eqs. 12-13 as published.
 
         Returns:
@@ -172,7 +184,7 @@ class Reasoner:
     def concept_maps(
         self,
         case: EncodedCase,
-        edits: Iterable[Edit] = (),
+        edits: Iterable[Edit] | EvidenceMap = (),
         semantics: Semantics = "calibrated",
     ) -> NDArray[np.float32]:
         """One map a concept after the edits, to be painted; arguments as in `reason`.
@@ -188,11 +200,11 @@ class Reasoner:
         return verdict.scores.max(axis=1)
 
     def _edited(
-        self, case: EncodedCase, edits: Iterable[Edit], semantics: Semantics
+        self, case: EncodedCase, edits: Iterable[Edit] | EvidenceMap, semantics: Semantics
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         if case.model_hash != self.model_hash:
             raise ValueError("This case was encoded by another model; encode the image again.")
-        evidence = merge_edits(edits, self.concepts, self.grid)
+        evidence = edits if isinstance(edits, EvidenceMap) else self.merge(edits)
         touched = evidence.touched
         maps, scores = case.similarity_maps.copy(), case.similarity_scores.copy()
         maps[touched], scores[touched] = apply_evidence(

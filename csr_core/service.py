@@ -170,8 +170,9 @@ class ReviewService:
             RequestError: if a field is malformed.
         """
         reasoner, case, checked, meaning = self._asked(key, edits, semantics)
-        verdict = reasoner.reason(case.encoded, checked, meaning)
-        maps = reasoner.concept_maps(case.encoded, checked, meaning)  # (K, H, W)
+        evidence = reasoner.merge(checked)
+        verdict = reasoner.reason(case.encoded, evidence, meaning)
+        maps = reasoner.concept_maps(case.encoded, evidence, meaning)  # (K, H, W)
         changed = np.flatnonzero((maps != case.concept_maps).any(axis=(1, 2)))
         return {
             "verdict": _verdict(reasoner, verdict),
