@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 __all__ = [
+    "MAX_EDITS",
     "Cell",
     "Concept",
     "Confirm",
@@ -25,7 +26,8 @@ __all__ = [
 Cell = tuple[int, int]
 Concept = str | int
 
-MAX_EDITS = 10_000
+MAX_EDITS = 1000
+"""Most edits of one review; the review screen says so before it makes another."""
 MAX_CELLS = 128 * 128
 MAX_CELLS_OF_ALL = 1_000_000
 MAX_BITS = 256  # Python refuses to print an integer of thousands of digits
@@ -155,7 +157,10 @@ def edits_from_json(records: object) -> tuple[Edit, ...]:
     if not isinstance(records, list):
         raise EditError(f"Edits are a list, not {type(records).__name__}.")
     if len(records) > MAX_EDITS:
-        raise EditError(f"{len(records)} edits are more than a case may have ({MAX_EDITS}).")
+        raise EditError(
+            f"{len(records)} edits are more than one review may have ({MAX_EDITS}); undo some, or "
+            "reset and start again."
+        )
     edits: list[Edit] = []
     cells = 0
     for number, record in enumerate(records, 1):

@@ -21,9 +21,6 @@ __all__ = ["report_file", "review_of", "session_file"]
 SCALE_TOP = 0.8
 """Similarity at the top of the colour scale, as on the screen."""
 
-MAX_KEPT_EDITS = 1000
-"""Every edit is kept with the numbers after it, which takes time that grows with their square."""
-
 
 def review_of(
     reasoner: Reasoner,
@@ -44,14 +41,8 @@ def review_of(
 
     Raises:
         EditError: if an edit does not fit the case.
-        SessionError: if there are too many edits, or anything told is not as a session file needs
-            it.
+        SessionError: if anything told is not as a session file needs it.
     """
-    if len(edits) > MAX_KEPT_EDITS:
-        raise SessionError(
-            f"A review of {len(edits)} edits is too long to keep; {MAX_KEPT_EDITS} is the most. "
-            "Undo or merge some, or reset."
-        )
     encoded = case.encoded
     tally = told.get("tally")
     counts = tally if isinstance(tally, Mapping) else {}

@@ -48,8 +48,6 @@ __all__ = [
 
 SOFTWARE = "csr-studio 0.1.0"
 TOLERANCE = 1e-6
-REPLAY_WORK = 2_000_000
-"""Patches, counted anew in every step they last, that a replay merges at most."""
 
 
 @dataclass(frozen=True)
@@ -134,10 +132,12 @@ def record_steps(
         EditError: if an edit does not fit the case.
         ValueError: if another model encoded the case, or there is not one time an edit.
     """
-    return tuple(
-        Step(edit, time, numbers_of(reasoner.reason(case, edits[:count], semantics)))
-        for count, (edit, time) in enumerate(zip(edits, times, strict=True), 1)
-    )
+    steps = []
+    evidence = reasoner.merge(())
+    for edit, time in zip(edits, times, strict=True):
+        evidence = reasoner.merge([edit], onto=evidence)
+        steps.append(Step(edit, time, numbers_of(reasoner.reason(case, evidence, semantics))))
+    return tuple(steps)
 
 
 class Difference(NamedTuple):
@@ -155,8 +155,7 @@ class Difference(NamedTuple):
 def replay(reasoner: "Reasoner", case: "EncodedCase", session: Session) -> tuple[Difference, ...]:
     """Make the edits of a session again, and say what differs from what it says.
 
-    The numbers are compared without edits and after every edit; in sessions of uncommon length
-    after evenly spaced ones and the last.
+    The numbers are compared without edits and after every edit.
 
     Args:
         reasoner: the model to replay with.
@@ -208,14 +207,14 @@ def _other_inputs(
 def _other_numbers(
     reasoner: "Reasoner", case: "EncodedCase", session: Session
 ) -> Iterable[Difference]:
-    for count in _compared(session.steps):
-        saved = session.steps[count - 1].after if count else session.before
+    edits, evidence = session.edits, reasoner.merge(())
+    for count, saved in enumerate((session.before, *(step.after for step in session.steps))):
         try:
-            verdict = reasoner.reason(case, session.edits[:count], session.semantics)
+            evidence = reasoner.merge(edits[max(count - 1, 0) : count], onto=evidence)
         except EditError as problem:
-            yield Difference("edits", f"The edits up to number {count} can't be made: {problem}")
+            yield Difference("edits", f"Edit {count} can't be made: {problem}")
             return
-        found = numbers_of(verdict)
+        found = numbers_of(reasoner.reason(case, evidence, session.semantics))
         place = f"after edit {count}" if count else "without edits"
         for kind, names, old, new in (
             ("probability", session.classes, saved.probabilities, found.probabilities),
@@ -231,13 +230,3 @@ def _other_numbers(
                     "numbers",
                     f"The {kind} of {name} {place} is {now:.6f}; it was saved as {before:.6f}.",
                 )
-
-
-def _compared(steps: Sequence[Step]) -> list[int]:
-    """Numbers of edits to compare after, from 0; fewer where a replay of all would take long."""
-    cells = work = 0
-    for step in steps:
-        cells += 1 + len(getattr(step.edit, "cells", ()))
-        work += cells
-    stride = 1 + work // REPLAY_WORK
-    return sorted({*range(0, len(steps) + 1, stride), len(steps)})

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NoReturn, get_args
 
-from csr_core.edits import EditError, edit_to_json, edits_from_json
+from csr_core.edits import MAX_EDITS, EditError, edit_to_json, edits_from_json
 from csr_core.evidence import Semantics
 from csr_core.session import Numbers, Session, Step, Tally
 
@@ -20,7 +20,6 @@ __all__ = ["SessionError", "from_json", "picture_type", "to_json"]
 FORMAT, VERSION = "csr-studio session", 1
 MAX_BYTES = 100_000_000
 MAX_PICTURE_BYTES = 64_000_000
-MAX_STEPS = 5_000
 MAX_COMMENT = 20_000
 MAX_NAME = 200
 MAX_NAMES = 1_000
@@ -227,8 +226,8 @@ def _numbers_record(numbers: Numbers) -> dict[str, list[float]]:
 
 
 def _steps(records: object, classes: int, concepts: tuple[str, ...]) -> tuple[Step, ...]:
-    if not isinstance(records, list) or len(records) > MAX_STEPS:
-        raise SessionError(f"The session needs 'edits' as a list of at most {MAX_STEPS}.")
+    if not isinstance(records, list) or len(records) > MAX_EDITS:
+        raise SessionError(f"The session needs 'edits' as a list of at most {MAX_EDITS}.")
     fields = [_Fields(record, f"Edit {number}") for number, record in enumerate(records, 1)]
     try:
         edits = edits_from_json([entry.get("edit") for entry in fields])

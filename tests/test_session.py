@@ -243,11 +243,11 @@ class TestReplay:
     def test_another_semantics_gives_other_numbers(self):
         assert {d.what for d in self.differences(semantics="paper")} == {"numbers"}
 
-    def test_a_very_long_session_is_compared_at_its_end(self):
+    def test_a_very_long_session_is_compared_to_its_end(self):
         reasoner, case = random_situation(1)
-        edit = Suppress("streaks", [(0, 0)] * 16_000)
+        edit = Suppress("streaks", [(0, 0)])
         after = numbers_of(reasoner.reason(case, [edit]))
-        steps = (Step(edit, NOON, after),) * 40
+        steps = (Step(edit, NOON, after),) * 999
         wrong = Step(edit, NOON, Numbers((1.0, 0.0, 0.0), after.similarities))
         session = review(reasoner, case, [])
         assert replay(reasoner, case, replace(session, steps=steps)) == ()
