@@ -9,6 +9,7 @@ const VERBS = {
   reject: "Reject",
   confirm: "Confirm",
 };
+const MAX_EDITS = 1000; // of one review, as in csr_core/edits.py
 const editTimes = new WeakMap(); // when each edit was made, ISO 8601 in UTC
 const OF_EVERY_CONCEPT = ["ignore", "focus"];
 
@@ -72,6 +73,10 @@ function toggleCall(index, kind) {
 
 function commit(edits, calls, kind, label) {
   const { entry } = session;
+  if (edits.length > MAX_EDITS) {
+    paintMarks(entry.steps[entry.position].evidence);
+    return toast(`A review holds ${MAX_EDITS} edits; undo some, or reset and start again.`);
+  }
   const now = new Date().toISOString();
   for (const edit of edits) if (!editTimes.has(edit)) editTimes.set(edit, now);
   appendStep(entry, edits, calls, kind, label);

@@ -96,10 +96,11 @@ function ask(entry, step) {
 
 async function answerStep(entry, step) {
   const wanted = () => session.entry === entry && entry.steps.includes(step);
+  const edits = editsOf(step.evidence, entry.concepts, entry.grid[1]);
   let answer, semantics;
   do {
     semantics = shownSemantics();
-    const request = () => server.reason({ key: entry.key, edits: step.edits, semantics });
+    const request = () => server.reason({ key: entry.key, edits, semantics });
     answer = await askAboutCase(entry, request, wanted);
   } while (answer && semantics !== shownSemantics());
   if (!answer) return;

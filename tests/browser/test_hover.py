@@ -20,6 +20,12 @@ REASON = """([opened, edits, edit, semantics]) => {
   return reasonHere(model, step(evidence, edit), semantics, now).probabilities;
 }"""
 
+SHORTEST = """([opened, edits]) => {
+  const step = (evidence, one) => withEdit(evidence, one, opened.concepts, opened.grid[1]);
+  const before = unedited(opened.concepts.length, opened.grid[0] * opened.grid[1]);
+  return editsOf(edits.reduce(step, before), opened.concepts, opened.grid[1]);
+}"""
+
 READING = "[data-ref=reading]"
 
 
@@ -62,6 +68,26 @@ def test_browser_and_server_agree(browser: Browser, tiny_checkpoints: Path, sema
         assert here == pytest.approx(there["verdict"]["probabilities"], abs=1e-6)
         answers.add(tuple(there["verdict"]["probabilities"]))
     assert len(answers) > 25, "most answers must differ, or their agreement says little"
+    page.close()
+
+
+@pytest.mark.parametrize("semantics", ["calibrated", "paper"])
+def test_the_shortest_list_of_edits_has_the_same_answer_to_the_last_bit(
+    browser: Browser, tiny_checkpoints: Path, semantics: str
+):
+    service = ReviewService(Models(tiny_checkpoints), ROOT / "assets" / "cases", CaseStore())
+    opened = service.open_bundled("first", service.start()["cases"][0]["name"])
+    page = browser.new_page()
+    for script in ("evidence.js", "wire.js"):
+        page.add_script_tag(path=ROOT / "assets" / script)
+    rng = np.random.default_rng(4)
+    kinds = ["suppress", "force", "ignore", "focus", "erase", "reject", "confirm"]
+    for length in range(60):
+        edits = [random_edit(rng, kinds, opened["concepts"]) for _ in range(length)]
+        shortest = page.evaluate(SHORTEST, [opened, edits])
+        assert len(shortest) <= 1 + 2 * len(opened["concepts"])
+        answers = [service.reason(opened["key"], made, semantics) for made in (edits, shortest)]
+        assert answers[0] == answers[1]
     page.close()
 
 
