@@ -14,6 +14,7 @@ from csr_core.picture_checks import (
     RGBArray,
     check_size,
     is_complete_jpeg,
+    strips,
     too_large,
 )
 
@@ -157,19 +158,21 @@ def _decode_bytes(data: bytes, what: str) -> RGBArray:
     if data.startswith((b"GIF87a", b"GIF89a")):
         raise ImageError(f"{what} is a GIF, which may hold several frames: {_SAVE_ONE}.")
     with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
-        rgb = _decode_picture(picture, what)
-        if picture.format in ("JPEG", "MPO") and not is_complete_jpeg(data, picture):
-            raise ImageError(f"{what} is cut short; send the complete file ({_ACCEPTED}).")
-    return rgb
+        return _decode_picture(picture, what, data)
 
 
-def _decode_picture(picture: Image.Image, what: str) -> RGBArray:
+def _decode_picture(picture: Image.Image, what: str, data: bytes = b"") -> RGBArray:
     check_size(*picture.size, what)
     _check_single_frame(picture, what)
     picture.load()
+    if data and picture.format in ("JPEG", "MPO") and not is_complete_jpeg(data, picture):
+        raise ImageError(f"{what} is cut short; send the complete file ({_ACCEPTED}).")
+    inverted = getattr(picture, "tag_v2", {}).get(_TIFF_PHOTOMETRIC) == _TIFF_WHITE_IS_ZERO
+    rgb = np.empty((picture.height, picture.width, 3), np.uint8)
+    for rows, strip in strips(picture):
+        rgb[rows] = _to_rgb(strip, inverted, what)
     # Some decoders turn the picture while loading and clear the tag, so it is read afterwards.
-    upright = _orient(_to_rgb(picture, what), orientation(picture))
-    return np.ascontiguousarray(upright)
+    return np.ascontiguousarray(_orient(rgb, orientation(picture)))
 
 
 def _check_single_frame(picture: Image.Image, what: str) -> None:
@@ -181,11 +184,11 @@ def _check_single_frame(picture: Image.Image, what: str) -> None:
     raise ImageError(f"{what} has {several}: {_SAVE_ONE}.")
 
 
-def _to_rgb(picture: Image.Image, what: str) -> RGBArray:
+def _to_rgb(picture: Image.Image, inverted: bool, what: str) -> RGBArray:
     if picture.mode == "F":
         raise ImageError(f"{what} has floating-point samples; save it with 8 or 16 bits.")
     if picture.mode.startswith("I"):
-        return _grey_to_rgb(picture, what)
+        return _grey_to_rgb(picture, inverted, what)
     profile = picture.info.get("icc_profile")
     if picture.has_transparency_data:
         rgba = picture.convert("RGBA")
@@ -195,11 +198,11 @@ def _to_rgb(picture: Image.Image, what: str) -> RGBArray:
     return np.array(_to_srgb(picture, profile))
 
 
-def _grey_to_rgb(picture: Image.Image, what: str) -> RGBArray:
+def _grey_to_rgb(picture: Image.Image, inverted: bool, what: str) -> RGBArray:
     grey = np.array(picture).astype(np.int32)  # (H, W)
     if grey.min() < 0 or grey.max() > 65535:
         raise ImageError(f"{what} has samples beyond 16 bits; save it with 8 or 16 bits.")
-    if getattr(picture, "tag_v2", {}).get(_TIFF_PHOTOMETRIC) == _TIFF_WHITE_IS_ZERO:
+    if inverted:
         grey = 65535 - grey  # Pillow inverts these for 8 bits, but not for 16.
     eight_bit = (grey + _SIXTEEN_TO_EIGHT_BIT // 2) // _SIXTEEN_TO_EIGHT_BIT
     return np.repeat(eight_bit.astype(np.uint8)[..., None], 3, axis=2)

@@ -1,6 +1,7 @@
 """What every untrusted picture must be, whatever its format: limits, and the words of a refusal."""
 
 import io
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ __all__ = [
     "RGBArray",
     "check_size",
     "is_complete_jpeg",
+    "strips",
     "too_large",
 ]
 
@@ -23,6 +25,7 @@ MAX_BYTES = 64 * 1024 * 1024
 MAX_PIXELS = 60_000_000
 MIN_SIDE = 32
 
+_STRIP = 2_000_000  # pixels
 _JPEG_SCAN = b"\xff\xda"
 _JPEG_END = b"\xff\xd9"
 _JPEG_FILLER = b"\x55" * 64  # Not zeros: those are what a decoder assumes for missing data.
@@ -71,4 +74,17 @@ def is_complete_jpeg(data: bytes, picture: Image.Image) -> bool:
     with Image.open(io.BytesIO(longer), formats=("JPEG",)) as extended:
         if picture.mode != extended.mode:
             extended.draft(picture.mode, extended.size)
-        return np.array_equal(np.array(extended), np.array(picture))
+        extended.load()
+        return all(
+            np.array_equal(np.asarray(one), np.asarray(other))
+            for (_, one), (_, other) in zip(strips(extended), strips(picture), strict=True)
+        )
+
+
+def strips(picture: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
+    """Rows of a loaded picture, few at a time: a large one fits into memory only a few times."""
+    width, height = picture.size
+    step = max(_STRIP // width, 1)
+    for top in range(0, height, step):
+        bottom = min(top + step, height)
+        yield slice(top, bottom), picture.crop((0, top, width, bottom))

@@ -5,6 +5,7 @@ are exceptions whose message is one sentence for the person at the screen (`REFU
 """
 
 import base64
+import threading
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -34,7 +35,7 @@ from csr_core.wire import (
 
 if TYPE_CHECKING:
     from csr_core.atlas import AtlasEntry
-    from csr_core.reasoner import Reasoner, Verdict
+    from csr_core.reasoner import EncodedCase, Reasoner, Verdict
 
 __all__ = ["REFUSALS", "ReviewService"]
 
@@ -61,6 +62,7 @@ class ReviewService:
         self._models = models
         self._store = store
         self._data = data
+        self._memory = threading.Lock()  # a photograph may take half a gigabyte while it is read
         records = read_json(gallery / "cases.json", MAX_JSON_BYTES)
         self._gallery = {
             Path(record["file"]).stem: (gallery / record["file"], str(record["title"]))
@@ -117,21 +119,20 @@ class ReviewService:
             ImageError: if the image can't be used.
             RequestError: if there is no such model.
         """
-        pixels = decode_image(source, what=title)
         name = text_field(model, "model")
         reasoner = self._models.get(name)
-        encoded = reasoner.encode(pixels)
+        encoded, picture, shown = self._read(reasoner, source, title)
         maps = np.asarray(reasoner.concept_maps(encoded), dtype=np.float32)  # (K, H, W)
         alive = reasoner.atlas.alive[:, :, None, None]  # (K, M, 1, 1)
         living = np.where(alive, encoded.similarity_maps, -np.inf)  # (K, M, H, W)
         return {
-            "key": self._store.put(OpenCase(name, encoded, maps, kept(source, pixels))),
+            "key": self._store.put(OpenCase(name, encoded, maps, picture)),
             "model": self._models.summary(name),
             "title": title,
             "concepts": list(reasoner.concepts),
             "classes": list(reasoner.classes),
             "grid": list(reasoner.grid),
-            "picture": data_url(pixels, PICTURE_SIDE),
+            "picture": shown,
             "maps": packed(maps),
             "likeness": packed(living.max(axis=1).astype("<f4")),
             "resembles": packed(living.argmax(axis=1).astype("<u2")),
@@ -232,7 +233,8 @@ class ReviewService:
         if kind == "json":
             return keeping.session_file(session)
         concept = index_field(asked.get("concept"), "concept", len(reasoner.concepts))
-        return keeping.report_file(reasoner, case, session, concept, kind)
+        with self._memory:
+            return keeping.report_file(reasoner, case, session, concept, kind)
 
     def open_session(self, data: bytes, key: object) -> dict[str, Any]:
         """Open the case of a session file, and replay it.
@@ -304,6 +306,15 @@ class ReviewService:
             "reliance": entry.reliance,
             "picture": self._exemplar_picture(entry, reasoner.grid),
         }
+
+    def _read(
+        self, reasoner: "Reasoner", source: bytes | Path, title: str
+    ) -> tuple["EncodedCase", bytes, str]:
+        """What the network saw in an image, the picture to keep, and the one to show."""
+        with self._memory:
+            pixels = decode_image(source, what=title)
+            encoded = reasoner.encode(pixels)
+            return encoded, kept(source, pixels), data_url(pixels, PICTURE_SIDE)
 
     def _asked(
         self, key: object, edits: object, semantics: object
