@@ -5,8 +5,8 @@ are exceptions whose message is one sentence for the person at the screen (`REFU
 """
 
 import base64
-import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -62,7 +62,9 @@ class ReviewService:
         self._models = models
         self._store = store
         self._data = data
-        self._memory = threading.Lock()  # a photograph may take half a gigabyte while it is read
+        # A photograph may take half a gigabyte while it is read, and the allocator keeps what a
+        # thread frees for that thread: one thread for all of them bounds both.
+        self._pictures = ThreadPoolExecutor(1, "pictures")
         records = read_json(gallery / "cases.json", MAX_JSON_BYTES)
         self._gallery = {
             Path(record["file"]).stem: (gallery / record["file"], str(record["title"]))
@@ -121,7 +123,7 @@ class ReviewService:
         """
         name = text_field(model, "model")
         reasoner = self._models.get(name)
-        encoded, picture, shown = self._read(reasoner, source, title)
+        encoded, picture, shown = self._pictures.submit(_read, reasoner, source, title).result()
         maps = np.asarray(reasoner.concept_maps(encoded), dtype=np.float32)  # (K, H, W)
         alive = reasoner.atlas.alive[:, :, None, None]  # (K, M, 1, 1)
         living = np.where(alive, encoded.similarity_maps, -np.inf)  # (K, M, H, W)
@@ -233,8 +235,8 @@ class ReviewService:
         if kind == "json":
             return keeping.session_file(session)
         concept = index_field(asked.get("concept"), "concept", len(reasoner.concepts))
-        with self._memory:
-            return keeping.report_file(reasoner, case, session, concept, kind)
+        asked_for = (reasoner, case, session, concept, kind)
+        return self._pictures.submit(keeping.report_file, *asked_for).result()
 
     def open_session(self, data: bytes, key: object) -> dict[str, Any]:
         """Open the case of a session file, and replay it.
@@ -307,15 +309,6 @@ class ReviewService:
             "picture": self._exemplar_picture(entry, reasoner.grid),
         }
 
-    def _read(
-        self, reasoner: "Reasoner", source: bytes | Path, title: str
-    ) -> tuple["EncodedCase", bytes, str]:
-        """What the network saw in an image, the picture to keep, and the one to show."""
-        with self._memory:
-            pixels = decode_image(source, what=title)
-            encoded = reasoner.encode(pixels)
-            return encoded, kept(source, pixels), data_url(pixels, PICTURE_SIDE)
-
     def _asked(
         self, key: object, edits: object, semantics: object
     ) -> tuple["Reasoner", OpenCase, tuple[Edit, ...], Literal["calibrated", "paper"]]:
@@ -342,6 +335,15 @@ class ReviewService:
         return next(
             (path for place in ("", "*/") for path in images.glob(f"{place}{image_id}.*")), None
         )
+
+
+def _read(
+    reasoner: "Reasoner", source: bytes | Path, title: str
+) -> tuple["EncodedCase", bytes, str]:
+    """What the network saw in an image, the picture to keep, and the one to show."""
+    pixels = decode_image(source, what=title)
+    encoded = reasoner.encode(pixels)
+    return encoded, kept(source, pixels), data_url(pixels, PICTURE_SIDE)
 
 
 def _verdict(reasoner: "Reasoner", verdict: "Verdict") -> dict[str, Any]:
