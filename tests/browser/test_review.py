@@ -1,6 +1,7 @@
 """The review screen, used with a real mouse and keyboard."""
 
 import io
+import json
 import re
 import struct
 import zlib
@@ -8,7 +9,7 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Response, Route, expect
 from visit import Server, Studio
 
 WHOLE = [(3, 0), (3, 13), (10, 13), (10, 0)]
@@ -283,16 +284,64 @@ def test_two_people_do_not_see_each_other(studio: Studio, browser: Browser, serv
     other_context = browser.new_context(viewport={"width": 1280, "height": 720})
     other = Studio(other_context.new_page(), server.url)
     numbers = other.numbers()
+    assert studio.numbers() == numbers  # both begin with the first bundled case
+    for person in (studio, other):
+        person.press("2")
     studio.press("f")
     studio.click(5, 5)
+    forced = studio.numbers()
+    other.after(other.page.locator(".concept .reject").nth(1).click)
+    rejected = other.numbers()
+    assert len({str(shown) for shown in (numbers, forced, rejected)}) == 3
     studio.after(lambda: upload(studio, "mine.png", picture(1)))
-    other.press("f")
-    other.press("2")
+    other.after(lambda: upload(other, "theirs.png", picture(2)))
+    assert studio.numbers() != other.numbers()
     assert other.page.get_by_label("mine.png").count() == 0
-    assert other.chips() == []
-    other.page.reload()
-    other.page.wait_for_selector("[data-ref=studio][data-painted]")
-    assert other.numbers() == numbers
+    assert studio.page.get_by_label("theirs.png").count() == 0
+    for person, shown, chip in ((studio, forced, "Force"), (other, rejected, "Reject")):
+        assert person.chips() == []
+        person.after(lambda person=person: person.press("ArrowRight"))
+        assert person.numbers() == shown
+        assert [chip in text for text in person.chips()] == [True]
+    other_context.close()
+
+
+def test_the_key_of_a_case_is_known_to_its_own_browser_alone(
+    studio: Studio, browser: Browser, server: Server
+):
+    asked: list[dict] = []
+    studio.page.on("request", lambda request: asked.append(request.post_data_json or {}))
+    studio.press("f")
+    studio.click(5, 5)
+    forced = studio.numbers()
+    key = next(sent["data"]["key"] for sent in asked if sent.get("fn_name") == "reason")
+    assert re.fullmatch(r"[\w-]{43}", key)  # 256 random bits
+    other_context = browser.new_context(viewport={"width": 1280, "height": 720})
+    page = other_context.new_page()
+    heard: list[Response] = []
+    page.on("response", lambda response: heard.append(response))
+    other = Studio(page, server.url)
+    calls = re.compile("component_server")
+    guess = key[:-1] + ("A" if key[-1] != "A" else "E")  # as close as a guess can come
+
+    guessed: list[str] = []
+
+    def send_guess(route: Route) -> None:
+        sent = route.request.post_data_json
+        if sent["fn_name"] != "reason" or guessed:
+            return route.continue_()
+        guessed.append(guess)
+        sent["data"]["key"] = guess
+        route.continue_(post_data=json.dumps(sent))
+
+    page.route(calls, send_guess)
+    other.press("2")
+    other.press("s")
+    other.click(5, 5)  # refused, so the page opens its own case again
+    assert other.numbers() != forced
+    answers = [one.text() for one in heard if calls.search(one.url)]
+    assert sum("no longer open" in answer for answer in answers) == 1
+    assert not any(key in answer for answer in answers)
     other_context.close()
 
 
