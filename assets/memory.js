@@ -63,10 +63,13 @@ function makeMemory(onFailure) {
         database = null;
       }
     },
-    async save(name, value) {
+    /** @param values by name; all of them are kept, or none. */
+    async save(values) {
       if (!database) return;
       try {
-        await finished(records("readwrite").put(value, [tab, name]));
+        const store = records("readwrite");
+        const puts = Object.entries(values).map(([name, value]) => store.put(value, [tab, name]));
+        await Promise.all(puts.map(finished));
       } catch {
         if (!complained) onFailure();
         complained = true;

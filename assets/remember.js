@@ -7,7 +7,7 @@ const memory = makeMemory(() =>
 
 function rememberPage() {
   const { sources, entry, concept, diagnosis, blind } = session;
-  memory.save("page", {
+  const page = {
     time: Date.now(),
     reviewed: sources.filter(({ kept }) => kept).length,
     order: sources.map(({ id }) => id),
@@ -18,18 +18,44 @@ function rememberPage() {
     diagnosis,
     blind,
     calls: meeting.records(),
-  });
+  };
+  memory.save({ page });
 }
 
+const stepName = (source, model, index) => ["step", source.id, model, index].join(" ");
+
+/** Keep what changed of a case: a step is written once, however many there are. */
 function rememberCase(entry) {
-  const { source, model } = entry;
-  source.kept = { ...source.kept, [model.name]: recordOf(entry) };
-  memory.save("case " + source.id, source.kept);
+  const { source, model, steps, position, comment } = entry;
+  const changes = {};
+  steps.slice(1).forEach((step, index) => {
+    if (step.record) return;
+    step.record = stepRecord(step, steps[index]);
+    changes[stepName(source, model.name, index)] = step.record;
+  });
+  const records = steps.slice(1).map(({ record }) => record);
+  const kept = { shape: shapeOf(entry), position, comment, steps: records };
+  source.kept = { ...source.kept, [model.name]: kept };
+  memory.save({ ...changes, ["case " + source.id]: withoutSteps(source.kept) });
+}
+
+/** What is kept of a case by model, with the number of its steps in place of them. */
+function withoutSteps(kept) {
+  const brief = ([model, record]) => [model, { ...record, steps: record.steps.length }];
+  return Object.fromEntries(Object.entries(kept).map(brief));
+}
+
+function withSteps(source, brief, records) {
+  const whole = ([model, record]) => {
+    const names = Array.from({ length: record.steps }, (_, index) => stepName(source, model, index));
+    return [model, { ...record, steps: names.map((name) => records.get(name)) }];
+  };
+  return Object.fromEntries(Object.entries(brief).map(whole));
 }
 
 /** Keep the picture of a case that the server does not ship. */
 function rememberPicture({ id, title, file, thumbnail }) {
-  if (file) memory.save("picture " + id, { title, file, thumbnail });
+  if (file) memory.save({ ["picture " + id]: { title, file, thumbnail } });
 }
 
 function isEdited({ kept }) {
@@ -37,19 +63,6 @@ function isEdited({ kept }) {
 }
 
 const shapeOf = ({ concepts, grid }) => JSON.stringify([concepts, grid]);
-
-function recordOf(entry) {
-  const { steps, position, comment } = entry;
-  steps.forEach((step, index) => {
-    if (index) step.record ??= stepRecord(step, steps[index - 1]);
-  });
-  return {
-    shape: shapeOf(entry),
-    position,
-    comment,
-    steps: steps.slice(1).map(({ record }) => record),
-  };
-}
 
 /** A step as what it adds to the one before, so that a long review stays small. */
 function stepRecord({ edits, kind, label, calls }, before) {
@@ -66,10 +79,12 @@ function revive(entry) {
   if (record.shape !== shapeOf(entry))
     return toast(`The model has changed; the edits of ${entry.title} don't fit it any more.`);
   entry.comment = record.comment;
-  for (const { shared, added, kind, label, calls } of record.steps) {
+  for (const step of record.steps) {
+    const { shared, added, kind, label, calls } = step;
     for (const { edit, time } of added) editTimes.set(edit, time);
     const before = entry.steps.at(-1).edits.slice(0, shared);
     appendStep(entry, [...before, ...added.map(({ edit }) => edit)], calls, kind, label);
+    entry.steps.at(-1).record = step;
   }
   entry.position = record.position;
 }
@@ -82,7 +97,9 @@ function restoreReview(kept) {
   for (const id of page.order) {
     const picture = kept.get("picture " + id);
     if (picture) known.set(id, { id, ...picture });
-    if (known.has(id)) known.get(id).kept = kept.get("case " + id);
+    const source = known.get(id);
+    const brief = kept.get("case " + id);
+    if (source && brief) source.kept = withSteps(source, brief, kept);
   }
   const order = page.order.filter((id) => known.has(id));
   session.sources = [...new Set([...order, ...known.keys()])].map((id) => known.get(id));

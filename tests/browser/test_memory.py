@@ -72,6 +72,14 @@ def test_a_reload_loses_nothing(studio: Studio):
     assert shown(studio) == before
     studio.after(lambda: studio.press("Shift+Z"))
     assert studio.page.locator("[data-ref=chips] .undone").count() == 0
+    studio.after(lambda: studio.press("z"))
+    studio.after(lambda: studio.press("z"))
+    studio.click(9, 9)
+    settled(studio)
+    branched = shown(studio)
+    assert len(branched["chips"]) == 2
+    reload(studio)
+    assert shown(studio) == branched
     studio.after(lambda: studio.press("ArrowRight"))
     settled(studio)
     assert len(studio.chips()) == 1
