@@ -74,6 +74,7 @@ def test_a_reload_loses_nothing(studio: Studio):
     assert studio.page.locator("[data-ref=chips] .undone").count() == 0
     studio.after(lambda: studio.press("z"))
     studio.after(lambda: studio.press("z"))
+    studio.press("f")
     studio.click(9, 9)
     settled(studio)
     branched = shown(studio)
