@@ -29,6 +29,7 @@ MAX_CLASSES = 6
 MAX_CONCEPTS = 20
 MAX_EDITS = 12
 LIMITS = "Research use only – not a medical device."
+ARROW = " → "
 SEMANTICS = {"calibrated": "calibrated", "paper": "as in the paper"}
 
 Row = tuple[str, ...]
@@ -67,7 +68,7 @@ class Report:
     title: str
     facts: tuple[tuple[str, str], ...]
     pictures: tuple[Picture, ...]
-    tables: tuple[Table, ...]
+    tables: tuple[Table, Table, Table]
     notices: tuple[str, ...]
     comment: str
     model: str
@@ -134,13 +135,16 @@ def report_html(report: Report) -> str:
         for picture in report.pictures
     )
     notices = "".join(f"<li>{escape(notice)}</li>" for notice in report.notices)
+    answer, ledger, edits = report.tables
     page = _PAGE.format(
         title=escape(report.title),
         limits=escape(LIMITS),
         facts=facts,
         pictures=f'<div class="pictures">{pictures}</div>' if pictures else "",
         notices=f"<ul>{notices}</ul>" if notices else "",
-        tables="".join(map(_html_table, report.tables)),
+        answer=_html_table(answer),
+        ledger=_html_table(ledger),
+        edits=_html_table(edits),
         comment=f"<h2>Comment</h2><p class=comment>{escape(report.comment)}</p>"
         if report.comment
         else "",
@@ -155,24 +159,33 @@ _PAGE = """<!DOCTYPE html>
  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <style>
 @page {{ size: A4; margin: 12mm }}
-body {{ max-width: 186mm; margin: 0 auto; font: 11px/1.4 system-ui, sans-serif; color: #14202a;
+body {{ max-width: 186mm; margin: 0 auto; font: 11px/1.35 system-ui, sans-serif; color: #14202a;
  background: #fff; overflow-wrap: anywhere }}
-h1 {{ font-size: 18px; margin: 0 }} h2 {{ font-size: 13px; margin: 10px 0 2px }}
-.limits {{ font-weight: 600; color: #a32020; margin: 0 0 6px }}
-dl {{ display: grid; grid-template-columns: max-content 1fr; gap: 0 10px; margin: 0 }}
-dt {{ color: #485865 }} dd {{ margin: 0 }}
+header {{ display: flex; justify-content: space-between; align-items: baseline; gap: 6mm;
+ margin-bottom: 6px; border-bottom: 1px solid #75838f }}
+h1 {{ font-size: 18px; margin: 0 }} h2 {{ font-size: 13px; margin: 8px 0 2px }}
+.limits {{ font-weight: 600; color: #a32020; margin: 0 }}
+dl {{ display: grid; grid-template-columns: max-content 1fr; gap: 1px 10px; margin: 0 }}
+dt {{ color: #485865 }} dd {{ margin: 0; font-weight: 600 }}
+.top {{ display: grid; grid-template-columns: 1fr 1fr; gap: 6mm }} .top h2 {{ margin-top: 0 }}
 .pictures {{ display: flex; gap: 6mm; margin: 8px 0 }} figure {{ margin: 0; flex: 1 }}
-img {{ width: 100%; max-height: 88mm; object-fit: contain; object-position: left }}
+img {{ width: 100%; max-height: 74mm; object-fit: contain; object-position: left }}
+ul {{ margin: 4px 0; padding: 4px 8px 4px 22px; background: #fff4cf; color: #5b4300 }}
 table {{ border-collapse: collapse; width: 100% }}
 th, td {{ text-align: right; padding: 1px 6px; border-bottom: 1px solid #c8d1d9;
  font-variant-numeric: tabular-nums }}
+th {{ color: #485865; font-weight: 500; border-color: #75838f }}
 th:first-child, td:first-child {{ text-align: left }}
+.changed {{ font-weight: 600 }}
 .note, figcaption {{ color: #485865; margin: 2px 0 }}
 .comment {{ white-space: pre-wrap; margin: 0 }}
-footer {{ margin-top: 10px; border-top: 1px solid #75838f; color: #485865 }}
+footer {{ margin-top: 8px; border-top: 1px solid #75838f; color: #485865 }}
+.last {{ display: grid; grid-template-columns: 3fr 2fr; gap: 6mm }}
+@media print {{ body {{ font-size: 10px }} td {{ padding: 0 6px }} img {{ max-height: 60mm }} }}
 </style></head><body>
-<h1>{title}</h1><p class="limits">{limits}</p>
-<dl>{facts}</dl>{pictures}{notices}{tables}{comment}
+<header><h1>{title}</h1><p class="limits">{limits}</p></header>
+<div class="top"><dl>{facts}</dl><div>{answer}</div></div>{pictures}{notices}{ledger}
+<div class="last"><div>{edits}</div><div>{comment}</div></div>
 <footer>{model}</footer>
 </body></html>
 """
@@ -181,13 +194,18 @@ footer {{ margin-top: 10px; border-top: 1px solid #75838f; color: #485865 }}
 def _html_table(table: Table) -> str:
     head = "".join(f"<th scope=col>{escape(text)}</th>" for text in table.head)
     rows = "".join(
-        "<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in table.rows
+        "<tr>" + "".join(f"<td{_changed(text)}>{escape(text)}</td>" for text in row) + "</tr>"
+        for row in table.rows
     )
     note = f"<p class=note>{escape(table.note)}</p>" if table.note else ""
     return (
         f"<h2>{escape(table.title)}</h2><table><thead><tr>{head}</tr></thead>"
         f"<tbody>{rows}</tbody></table>{note}"
     )
+
+
+def _changed(text: str) -> str:
+    return " class=changed" if ARROW in text else ""
 
 
 def _jpeg_url(pixels: NDArray[np.uint8]) -> str:
@@ -212,8 +230,8 @@ def _facts(
     tally = session.tally
     return (
         ("Image", image if with_image else f"{image}; the image was left out of this report"),
-        ("Model's diagnosis", " → ".join(spoken(answer) for answer in answers)),
-        ("Margin", " → ".join(f"{_margin(verdict):.2f}" for verdict in (before, after))),
+        ("Model's diagnosis", _change(*(spoken(answer) for answer in answers))),
+        ("Margin", _change(*(f"{_margin(verdict):.2f}" for verdict in (before, after)))),
         ("Reviewer's own call", f"{_named(session.own_call)}{blind if session.own_call else ''}"),
         ("Agreed diagnosis", _named(session.verdict)),
         ("Edits are read", SEMANTICS[session.semantics]),
@@ -278,31 +296,37 @@ def _ledger(reasoner: Reasoner, before: Verdict, after: Verdict) -> Table:
 
     def evidence(concepts: NDArray[np.intp]) -> Row:
         return tuple(
-            _change(*(verdict.contributions[c, concepts].sum() for verdict in (before, after)))
+            _change(
+                *(f"{v.contributions[c, concepts].sum():+.2f}" for v in (before, after)),
+            )
             for c in shown
         )
 
     rows: list[Row] = [
         (
             spoken(reasoner.concepts[index]),
-            " → ".join(f"{values[index]:.2f}" for values in similarities),
+            _change(*(f"{values[index]:.2f}" for values in similarities)),
             *evidence(np.array([index])),
         )
         for index in listed
     ]
     if len(others):
         rows.append((f"{len(others)} weaker concepts", "", *evidence(others)))
-    rows.append(("typical of no concept", "", *(f"{after.base[c]:+.2f}" for c in shown)))
-    rows.append(("sum", "", *(_change(before.logits[c], after.logits[c]) for c in shown)))
+    rows.append(("base: no concept", "", *(f"{after.base[c]:+.2f}" for c in shown)))
+    sums = (_change(f"{before.logits[c]:+.2f}", f"{after.logits[c]:+.2f}") for c in shown)
+    rows.append(("sum", "", *sums))
     head = ("concept", "similarity", *(spoken(reasoner.classes[c]) for c in shown))
-    note = "Evidence for (+) and against (-) each diagnosis in log-odds, before → after."
+    note = (
+        "Evidence for (+) and against (-) each diagnosis in log-odds; what edits changed as "
+        "before → after."
+    )
     return Table(
         "Ledger of evidence", head, tuple(rows), f"{note} {_few(reasoner.classes)}".strip()
     )
 
 
-def _change(before: float, after: float) -> str:
-    return f"{before:+.2f} → {after:+.2f}"
+def _change(before: str, after: str) -> str:
+    return after if before == after else f"{before}{ARROW}{after}"
 
 
 def _few(classes: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ HEAT_OPACITY = 0.7
 HATCH = 10
 BLUE, ORANGE, GREEN = (111, 195, 255), (255, 176, 102), (139, 226, 139)
 
-MARK_LEGEND = "blue hatching: suppressed; orange plus signs: forced; green border: focus"
+MARK_LEGEND = "blue hatching: suppressed or ignored; orange plus signs: forced; green border: focus"
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -48,7 +48,8 @@ def paint_evidence(
         area = cv2.resize(member, (width, height), interpolation=cv2.INTER_NEAREST) > 0
         painted = _outlined(painted, area, colour)
         if kind != RESTORED:
-            painted = _patterned(painted, area, colour, crossed=kind == FORCED)
+            cell = (height / marks.shape[0], width / marks.shape[1]) if kind == FORCED else None
+            painted = _patterned(painted, area, colour, cell)
     return np.vstack([painted.round().astype(np.uint8), _legend(width, top)])
 
 
@@ -70,12 +71,18 @@ def _outlined(
 
 
 def _patterned(
-    painted: NDArray[np.floating], area: Mask, colour: tuple[int, int, int], crossed: bool
+    painted: NDArray[np.floating],
+    area: Mask,
+    colour: tuple[int, int, int],
+    cell: tuple[float, float] | None,
 ) -> NDArray[Any]:
+    """Hatch an area, or draw a plus sign in the middle of each of its cells."""
     y, x = np.indices(area.shape)
-    if crossed:
-        dx, dy = (np.abs(axis % (2 * HATCH) - HATCH) for axis in (x, y))
-        lines = (np.minimum(dx, dy) <= 1) & (np.maximum(dx, dy) <= HATCH // 2)
+    if cell:
+        dy, dx = (
+            np.abs((axis + 0.5) % side - side / 2) for axis, side in zip((y, x), cell, strict=True)
+        )
+        lines = (np.minimum(dx, dy) <= 1.5) & (np.maximum(dx, dy) <= min(cell) / 4)
     else:
         lines = (x + y) % HATCH < 2
     return np.where((lines & area)[..., None], colour, painted)
@@ -84,12 +91,12 @@ def _patterned(
 def _legend(width: int, top: float) -> Pixels:
     strip = np.full((LEGEND, width, 3), 255, np.uint8)
     ramp = _cividis(np.linspace(0, 1, width, dtype=np.float64)[None])
-    strip[6:20] = ramp
+    strip[4:18] = ramp
     words = (("0", 0.0), ("similarity", 0.5), (f"{top:.2f}", 1.0))
     for text, place in words:
-        (length, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1)
+        (length, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.6, 1)
         left = round(place * max(width - length, 0))
         cv2.putText(
-            strip, text, (left, 37), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA
+            strip, text, (left, 38), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (0, 0, 0), 1, cv2.LINE_AA
         )
     return strip

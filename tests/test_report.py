@@ -70,7 +70,7 @@ class TestContent:
         assert [row[0] for row in table.rows] == [
             "streaks",
             "globules",
-            "typical of no concept",
+            "base: no concept",
             "sum",
         ]
         for column in range(2, len(table.head)):
