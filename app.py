@@ -33,9 +33,9 @@ SCRIPTS = (
     *("evidence.js", "marks.js", "overlay.js", "viewport.js", "canvas.js"),
     *("panel.js", "history.js", "exemplar.js", "meeting.js"),
     *("memory.js", "wire.js", "review.js", "remember.js", "edits.js"),
-    *("counsel.js", "keeping.js", "cases.js", "controls.js"),
+    *("counsel.js", "keeping.js", "cases.js", "worklist.js", "controls.js"),
 )
-STYLES = ("studio.css", "review.css", "evidence.css", "counsel.css", "modes.css")
+STYLES = ("studio.css", "review.css", "evidence.css", "counsel.css", "modes.css", "screens.css")
 MAX_UPLOAD = "64mb"
 UPLOAD_LIFETIME = 600
 BACKGROUND = "#0f1317"

@@ -38,6 +38,7 @@ function makePatchCanvas(ref, on) {
   const navigation = makeNavigation(stage, viewport);
   let tool = "inspect";
   let brush = 1;
+  let boxes = false;
   let hovered = null;
   let stroke = null;
 
@@ -79,7 +80,7 @@ function makePatchCanvas(ref, on) {
   }
 
   function brushed([row, column]) {
-    const reach = tool === "inspect" ? 0 : (brush - 1) / 2;
+    const reach = tool === "inspect" || boxes ? 0 : (brush - 1) / 2;
     return cellsOfBox(
       nearest([row - reach, column - reach]),
       nearest([row + reach, column + reach])
@@ -116,6 +117,13 @@ function makePatchCanvas(ref, on) {
     on.stroke(done.tool, [...done.cells.values()]);
   }
 
+  /** First row and column of the patches that a crop around a patch shows. */
+  function cropStart(cell) {
+    return [grid.rows, grid.columns].map((count, axis) =>
+      Math.min(Math.max(cell[axis] - (CROP_PATCHES - 1) / 2, 0), count - CROP_PATCHES)
+    );
+  }
+
   function abandon() {
     if (!stroke) return;
     stroke = null;
@@ -134,7 +142,7 @@ function makePatchCanvas(ref, on) {
     const strokeTool = event.ctrlKey ? "erase" : tool;
     if (strokeTool === "inspect") return on.stroke("inspect", [near]);
     stage.setPointerCapture(event.pointerId);
-    begin(near, strokeTool, event.shiftKey);
+    begin(near, strokeTool, boxes || event.shiftKey);
     hover(near);
   });
   stage.addEventListener("pointermove", (event) => {
@@ -200,13 +208,16 @@ function makePatchCanvas(ref, on) {
       brush = size;
       hover(hovered);
     },
+    /** Whether a drag marks a rectangle without Shift. */
+    setBoxes(wanted) {
+      boxes = wanted;
+      hover(hovered);
+    },
+    cropStart,
     /** Draw a patch with its surroundings onto another canvas, as the atlas shows its patches. */
     crop(target, [row, column]) {
       const context = target.getContext("2d");
-      const first = (index, count) =>
-        Math.min(Math.max(index - (CROP_PATCHES - 1) / 2, 0), count - CROP_PATCHES);
-      const top = first(row, grid.rows);
-      const left = first(column, grid.columns);
+      const [top, left] = cropStart([row, column]);
       const width = picture.naturalWidth / grid.columns;
       const height = picture.naturalHeight / grid.rows;
       const patch = target.width / CROP_PATCHES;

@@ -13,14 +13,10 @@ function buildStrip() {
     button.style.backgroundImage = `url("${source.thumbnail}")`;
     button.addEventListener("click", () => open(source));
     source.button = button;
-    markEdited(source);
     return button;
   });
   ref("strip").replaceChildren(...thumbnails);
-}
-
-function markEdited(source) {
-  source.button.dataset.edited = isEdited(source);
+  worklist.show();
 }
 
 function uploadedSource(file, title) {
@@ -109,7 +105,7 @@ function openNeighbour(step) {
 function changeModel() {
   const marked = [...session.entries.values()].filter((entry) => entry.position > 0).length;
   session.entries.clear();
-  session.sources.forEach(markEdited);
+  worklist.show();
   if (marked)
     toast(
       `The edits of ${plural(marked, "case", "cases")} stay with the other model; choose it again ` +

@@ -7,6 +7,8 @@ const KEYS = {
   i: () => chooseTool("ignore"),
   o: () => chooseTool("focus"),
   e: () => chooseTool("erase"),
+  x: () => chooseBoxes(!session.boxes),
+  d: () => worklist.toggle(),
   r: () => goTo(0),
   w: () => changeAnswer(),
   b: () => setBlind(!session.blind),
@@ -61,6 +63,7 @@ function wireControls() {
   for (const button of ref("tools").querySelectorAll("[data-tool]"))
     button.addEventListener("click", () => chooseTool(button.dataset.tool));
   ref("brush").addEventListener("click", () => chooseBrush((session.brush + 1) % BRUSHES.length));
+  ref("box").addEventListener("click", KEYS.x);
   ref("changeAnswer").addEventListener("click", changeAnswer);
   ref("notices").addEventListener("click", toggleNotices);
   ref("question").addEventListener("click", lookAtQuestion);

@@ -3,6 +3,25 @@
 /** "This patch looks like that patch": a patch of this case beside the exemplar it resembles. */
 function makeExemplarView(ref) {
   let shown = null;
+
+  function showThere(canvas, { picture, image_id, row, column }) {
+    const there = ref("there");
+    there.style.backgroundImage = picture ? `url("${picture}")` : "";
+    there.replaceChildren(picture ? outlineIn(canvas, row, column) : "no picture with this model");
+    there.setAttribute(
+      "aria-label",
+      picture ? `Patch of ${image_id}, row ${row}, column ${column}` : "No picture with this model"
+    );
+  }
+
+  function outlineIn(canvas, row, column) {
+    const [top, left] = canvas.cropStart([row, column]);
+    const outline = make("i");
+    outline.style.top = (100 * (row - top)) / CROP_PATCHES + "%";
+    outline.style.left = (100 * (column - left)) / CROP_PATCHES + "%";
+    return outline;
+  }
+
   return {
     /** @param patch {cell, similarity, prototype, count}; exemplar: a promise, or null. */
     async show(canvas, patch, exemplar) {
@@ -21,9 +40,7 @@ function makeExemplarView(ref) {
       if (shown !== patch) return;
       ref("exemplar").classList.toggle("unknown", !living || !found || Boolean(found.error));
       if (!living || !found || found.error) return;
-      const there = ref("there");
-      there.style.backgroundImage = found.picture ? `url("${found.picture}")` : "";
-      there.textContent = found.picture ? "" : "no picture with this model";
+      showThere(canvas, found);
       ref("facts").replaceChildren(
         make("b", { text: found.image_id }),
         make("div", { text: `row ${found.row}, column ${found.column}` }),

@@ -18,6 +18,7 @@ function rememberPage() {
     diagnosis,
     blind,
     calls: meeting.records(),
+    worklist: worklist.marks(),
   };
   memory.save({ page });
 }
@@ -56,10 +57,6 @@ function withSteps(source, brief, records) {
 /** Keep the picture of a case that the server does not ship. */
 function rememberPicture({ id, title, file, thumbnail }) {
   if (file) memory.save({ ["picture " + id]: { title, file, thumbnail } });
-}
-
-function isEdited({ kept }) {
-  return kept?.[ref("model").value]?.position > 0;
 }
 
 const shapeOf = ({ concepts, grid }) => JSON.stringify([concepts, grid]);
@@ -109,6 +106,7 @@ function restoreReview(kept) {
   session.concept = page.concept;
   session.returning = { model: page.model, diagnosis: page.diagnosis };
   meeting.restore(page.calls, known);
+  worklist.restore(page.worklist, known);
   setBlind(page.blind);
   return known.get(page.current) ?? null;
 }

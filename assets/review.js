@@ -21,6 +21,7 @@ const session = {
   tool: "inspect",
   inspected: null,
   brush: 0,
+  boxes: false,
   overlay: "heat",
   sequence: 0,
   exemplars: new Map(),
@@ -89,7 +90,7 @@ function repaint() {
   showExemplar();
   showThreshold();
   showReading(session.hovered, session.brushed);
-  markEdited(entry.source);
+  worklist.update(entry, meeting.recordOf(entry));
   rememberPage();
 }
 
@@ -249,4 +250,10 @@ function chooseBrush(place) {
     "aria-label",
     `Brush size ${BRUSHES[session.brush]}; press for the next`
   );
+}
+
+function chooseBoxes(boxes) {
+  session.boxes = boxes;
+  canvas.setBoxes(boxes);
+  ref("box").setAttribute("aria-pressed", boxes);
 }

@@ -29,6 +29,28 @@ def presenting(studio: Studio) -> None:
     studio.press("p")
 
 
+def keeping(studio: Studio) -> None:
+    studio.press("f")
+    studio.click(5, 5)
+    studio.page.locator("[data-ref=openKeeping]").click()
+    studio.page.locator("[data-ref=comment]").fill("Seen twice.")
+
+
+def suggested(studio: Studio) -> None:
+    studio.press("w")
+    studio.page.locator("[data-ref=suggestion]").wait_for()
+
+
+def noticed(studio: Studio) -> None:
+    studio.page.locator("[data-ref=notices]").click()
+    studio.page.locator("[data-ref=noticeList] li").first.wait_for()
+
+
+def listed(studio: Studio) -> None:
+    studio.press("d")
+    studio.press("x")
+
+
 def about(studio: Studio) -> None:
     studio.page.get_by_role("tab", name="About").click()
 
@@ -38,7 +60,13 @@ def fresh(studio: Studio) -> None:
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
-@pytest.mark.parametrize("state", [fresh, edited, blind, called, presenting, about])
+@pytest.mark.parametrize(
+    "state",
+    [
+        *(fresh, edited, blind, called, presenting, about),
+        *(keeping, suggested, noticed, listed),
+    ],
+)
 def test_axe_finds_nothing_serious(studio: Studio, state: Callable[[Studio], None], theme: str):
     if theme == "light":
         studio.page.locator("[data-ref=theme]").click()

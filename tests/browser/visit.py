@@ -31,6 +31,7 @@ class Server:
     checkpoints: Path
     temporary: Path
     port: int = 0
+    data: Path | None = None
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -43,8 +44,10 @@ class Server:
                 probe.bind(("127.0.0.1", 0))
                 self.port = probe.getsockname()[1]
         command = [sys.executable, "app.py", "--port", str(self.port)]
+        command += ["--checkpoints", str(self.checkpoints)]
+        command += [] if self.data is None else ["--data", str(self.data)]
         self.process = subprocess.Popen(
-            [*command, "--checkpoints", str(self.checkpoints)],
+            command,
             cwd=ROOT,
             env={**os.environ, "GRADIO_TEMP_DIR": str(self.temporary)},
             stdout=subprocess.DEVNULL,
