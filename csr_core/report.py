@@ -176,11 +176,11 @@ th, td {{ text-align: right; padding: 1px 6px; border-bottom: 1px solid #c8d1d9;
  font-variant-numeric: tabular-nums }}
 th {{ color: #485865; font-weight: 500; border-color: #75838f }}
 th:first-child, td:first-child {{ text-align: left }}
-.changed {{ font-weight: 600 }}
+.last td:nth-child(2) {{ white-space: nowrap }} .changed {{ font-weight: 600 }}
 .note, figcaption {{ color: #485865; margin: 2px 0 }}
 .comment {{ white-space: pre-wrap; margin: 0 }}
 footer {{ margin-top: 8px; border-top: 1px solid #75838f; color: #485865 }}
-.last {{ display: grid; grid-template-columns: 3fr 2fr; gap: 6mm }}
+.last {{ display: grid; grid-template-columns: 5fr 3fr; gap: 6mm }}
 @media print {{ body {{ font-size: 10px }} td {{ padding: 0 6px }} img {{ max-height: 60mm }} }}
 </style></head><body>
 <header><h1>{title}</h1><p class="limits">{limits}</p></header>

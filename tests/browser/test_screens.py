@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, CDPSession, expect
+from playwright.sync_api import Browser, expect
 from visit import Server, Studio
 
 SMALL_TARGETS = """
@@ -35,17 +35,28 @@ def tablet(browser: Browser, server: Server, request: pytest.FixtureRequest) -> 
     context.close()
 
 
-def touch(devtools: CDPSession, kind: str, *places: tuple[float, float]) -> None:
-    points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(places)]
-    devtools.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
+class Fingers:
+    """What touches the screen, and moves over it."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._page = studio.page
+        self._devtools = studio.page.context.new_cdp_session(studio.page)
+
+    def touch(self, kind: str, *places: tuple[float, float]) -> None:
+        """Start, Move or End with fingers at these places, and see it painted."""
+        points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(places)]
+        event = {"type": f"touch{kind}", "touchPoints": points}
+        self._devtools.send("Input.dispatchTouchEvent", event)
+        for _ in range(2):
+            self._page.evaluate("new Promise(requestAnimationFrame)")
 
 
 def swipe(studio: Studio, *cells: tuple[int, int]) -> None:
     """Draw with one finger."""
-    devtools = studio.page.context.new_cdp_session(studio.page)
+    fingers = Fingers(studio)
     for kind, cell in zip(["Start"] + ["Move"] * (len(cells) - 1), cells, strict=True):
-        touch(devtools, kind, studio.centre(*cell))
-    studio.after(lambda: touch(devtools, "End"))
+        fingers.touch(kind, studio.centre(*cell))
+    studio.after(lambda: fingers.touch("End"))
 
 
 def test_a_large_screen_has_a_larger_image_and_larger_type(studio: Studio):
@@ -89,21 +100,21 @@ def test_a_finger_draws_boxes_and_erases_them(tablet: Studio):
 
 def test_two_fingers_zoom_and_move_the_picture(tablet: Studio):
     page = tablet.page
-    devtools = page.context.new_cdp_session(page)
+    fingers = Fingers(tablet)
     page.locator("button[data-tool=suppress]").tap()
     frame = page.locator("[data-ref=frame]")
     fitted = frame.bounding_box()
     x, y = tablet.centre(7, 7)
-    touch(devtools, "Start", (x - 40, y))
-    touch(devtools, "Start", (x - 40, y), (x + 40, y))
-    touch(devtools, "Move", (x - 120, y), (x + 120, y))
+    fingers.touch("Start", (x - 40, y))
+    fingers.touch("Start", (x - 40, y), (x + 40, y))
+    fingers.touch("Move", (x - 120, y), (x + 120, y))
     zoomed = frame.bounding_box()
     assert zoomed["width"] == pytest.approx(3 * fitted["width"], rel=0.01)
-    touch(devtools, "Move", (x - 90, y + 20), (x + 150, y + 20))
+    fingers.touch("Move", (x - 90, y + 20), (x + 150, y + 20))
     moved = frame.bounding_box()
     assert moved["width"] == pytest.approx(zoomed["width"], rel=0.01)
     assert (moved["x"] - zoomed["x"], moved["y"] - zoomed["y"]) == pytest.approx((30, 20), abs=1)
-    touch(devtools, "End")
+    fingers.touch("End")
     assert tablet.chips() == []
 
 
@@ -120,6 +131,7 @@ def test_fingers_reach_every_control_of_a_tablet(tablet: Studio):
     page.locator("[data-ref=semantics]").select_option("both")
     assert page.evaluate(SMALL_TARGETS) == []
     assert page.evaluate(SIDEWAYS) == []
+    page.locator("[data-ref=notices]").tap()
     tablet.after(page.locator("[data-ref=nextCase]").tap)
     page.get_by_role("tab", name="About").tap()
     assert page.evaluate(SIDEWAYS) == []

@@ -1,0 +1,134 @@
+"""Take the pictures of README.md again, all at 1280 × 720, with the bundled phantom cases only.
+
+    python tests/browser/take_pictures.py
+
+It serves the studio on a port of its own, uses it like a person, and writes `assets/pictures/`.
+"""
+
+import io
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from conftest import FLAGS
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+from visit import ROOT, Server, Studio
+
+__all__ = ["main"]
+
+PICTURES = ROOT / "assets" / "pictures"
+MAX_BYTES = 300_000
+WINDOW = {"width": 1280, "height": 720}
+READ_UP = 2500
+"""Milliseconds after which the advice of the server has come."""
+
+
+def review(studio: Studio) -> None:
+    studio.page.wait_for_timeout(READ_UP)
+
+
+def edited(studio: Studio) -> None:
+    """Suppress, force and ignore patches; reject a concept."""
+    streaks = studio.page.locator(".concept[data-concept=streaks]")
+    streaks.locator(".name").click()
+    studio.press("x")
+    studio.press("s")
+    studio.drag((6, 11), (8, 12))
+    studio.press("f")
+    studio.drag((4, 6), (4, 8))
+    studio.press("i")
+    studio.drag((12, 0), (13, 2))
+    studio.after(studio.page.locator("[data-concept=negative_network] .reject").click)
+    streaks.locator(".name").click()
+    studio.page.mouse.move(640, 700)
+    studio.page.wait_for_timeout(READ_UP)
+
+
+def what_if(studio: Studio) -> None:
+    studio.page.locator("[data-concept=blue_whitish_veil] .name").click()
+    studio.press("s")
+    for _ in range(3):
+        studio.press("]")
+    studio.page.mouse.move(*studio.centre(7, 8))
+    studio.page.wait_for_timeout(READ_UP)
+
+
+def change_answer(studio: Studio) -> None:
+    studio.press("w")
+    studio.page.locator("[data-ref=suggestion]").wait_for()
+    studio.page.wait_for_timeout(READ_UP)
+
+
+def blind(studio: Studio) -> None:
+    studio.press("b")
+
+
+def present(studio: Studio) -> None:
+    edited(studio)
+    studio.press("p")
+    studio.page.get_by_role("button", name="Dismiss").click()
+    studio.page.mouse.move(*studio.centre(7, 11))
+    studio.page.wait_for_timeout(READ_UP)
+
+
+def light(studio: Studio) -> None:
+    studio.page.locator("[data-ref=theme]").click()
+    edited(studio)
+
+
+def report(studio: Studio) -> None:
+    """Download the report, and look at it instead of the studio."""
+    edited(studio)
+    page = studio.page
+    page.locator("[data-ref=openKeeping]").click()
+    page.locator("[data-ref=comment]").fill("No negative network: reflections of the lens.")
+    with page.expect_download() as download:
+        page.locator("[data-keep=html]").click()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "report.html"
+        download.value.save_as(path)
+        page.goto(path.as_uri())
+        page.set_viewport_size({"width": 800, "height": 1080})
+
+
+STATES: tuple[Callable[[Studio], None], ...] = (
+    *(review, edited, what_if, change_answer, blind, present, light, report),
+)
+
+
+def save(page: Page, path: Path) -> None:
+    """Save a screenshot with a palette of its own."""
+    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    small = picture.quantize(
+        256, method=Image.Quantize.MAXCOVERAGE, kmeans=3, dither=Image.Dither.NONE
+    )
+    data = io.BytesIO()
+    small.save(data, "PNG", optimize=True)
+    if data.tell() > MAX_BYTES:
+        raise ValueError(f"{path.name} has {data.tell()} bytes; at most {MAX_BYTES} are wanted.")
+    path.write_bytes(data.getvalue())
+
+
+def main() -> None:
+    """Visit the studio once a picture."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
+        server = Server(ROOT / "checkpoints", Path(temporary))
+        server.start()
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        try:
+            for state in STATES:
+                context = browser.new_context(viewport=WINDOW)
+                studio = Studio(context.new_page(), server.url)
+                state(studio)
+                save(studio.page, PICTURES / f"{state.__name__}.png")
+                context.close()
+        finally:
+            browser.close()
+            server.stop()
+
+
+if __name__ == "__main__":
+    main()
