@@ -23,13 +23,15 @@ from csr_core.report_pictures import MARK_LEGEND, paint_evidence
 from csr_core.safety import Notice
 from csr_core.session import Session, Step
 
-__all__ = ["Picture", "Report", "Table", "make_report", "report_html"]
+__all__ = ["ARROW", "Picture", "Report", "Table", "make_report", "report_html"]
 
 MAX_CLASSES = 6
 MAX_CONCEPTS = 20
 MAX_EDITS = 12
 LIMITS = "Research use only – not a medical device."
 ARROW = " → "
+"""Between what was before edits and what is after them."""
+
 SEMANTICS = {"calibrated": "calibrated", "paper": "as in the paper"}
 
 Row = tuple[str, ...]

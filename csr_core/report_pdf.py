@@ -9,7 +9,7 @@ from matplotlib import font_manager
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 
-from csr_core.report import LIMITS, Report, Table
+from csr_core.report import ARROW, LIMITS, Report, Table
 
 __all__ = ["report_pdf"]
 
@@ -128,26 +128,29 @@ def _lines(report: Report) -> list[tuple[str, bool]]:
     lines += [("", False), *((line, False) for line in notices[:NOTICE_LINES])]
     for table in report.tables:
         lines += [("", False), (table.title, True)]
-        lines += [(line, False) for line in _columns(table)]
+        lines += _columns(table)
     if report.comment:
         lines += [("", False), ("Comment", True)]
         lines += [(line, False) for line in _wrapped(report.comment, COLUMNS, COMMENT_LINES)]
     return lines
 
 
-def _columns(table: Table) -> list[str]:
+def _columns(table: Table) -> list[tuple[str, bool]]:
+    """Lines of a table; those that edits changed are bold."""
     rows = [table.head, *table.rows] if table.rows else []
     share = COLUMNS // max(len(table.head), 1) - 2
     widths = [
         min(max(len(row[column]) for row in rows), max(share, 8) if column else 2 * share)
         for column in range(len(table.head) if rows else 0)
     ]
-    lines = []
+    lines: list[tuple[str, bool]] = []
     for row in rows:
         first, *others = (_cut(text, width) for text, width in zip(row, widths, strict=True))
         aligned = [f"{text:>{width}}" for text, width in zip(others, widths[1:], strict=True)]
-        lines.append("  ".join([f"{first:{widths[0]}}", *aligned])[:COLUMNS])
-    return [*lines, *(_wrapped(table.note, COLUMNS, 2) if table.note else [])]
+        line = "  ".join([f"{first:{widths[0]}}", *aligned])[:COLUMNS]
+        lines.append((line, any(ARROW in text for text in row)))
+    note = _wrapped(table.note, COLUMNS, 2) if table.note else []
+    return [*lines, *((line, False) for line in note)]
 
 
 def _wrapped(text: str, width: int, most: int) -> list[str]:
