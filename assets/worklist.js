@@ -59,7 +59,7 @@ function makeWorklist(ref) {
     /** For the memory: what was judged of each case, by id and model. */
     marks: () => session.sources.map(({ id, reviewed }) => [id, reviewed]),
     /** @param sources by id. */
-    restore(marks, sources) {
+    restore(marks = [], sources) {
       for (const [id, reviewed] of marks) if (sources.has(id)) sources.get(id).reviewed = reviewed;
     },
     /** @param record of the meeting about the case, or undefined if no call was made. */

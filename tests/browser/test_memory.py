@@ -38,7 +38,7 @@ def shown(studio: Studio) -> dict[str, object]:
     return {
         "title": studio.page.locator("[data-ref=strip] [aria-current]").get_attribute("title"),
         "strip": [
-            (button.get_attribute("title"), button.get_attribute("data-edited"))
+            (button.get_attribute("title"), button.get_attribute("data-reviewed"))
             for button in part(studio, "strip").locator("button").all()
         ],
         "numbers": studio.numbers(),

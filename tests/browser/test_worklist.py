@@ -65,3 +65,21 @@ def test_each_model_has_a_worklist_of_its_own(studio: Studio):
     assert not any(reviewed(studio))
     studio.after(lambda: part(studio, "model").select_option("first"))
     assert reviewed(studio)[0]
+
+
+def test_a_reload_keeps_what_was_judged(studio: Studio):
+    def reload() -> None:
+        studio.page.reload()
+        studio.page.wait_for_selector("[data-ref=studio][data-painted]", timeout=60_000)
+
+    studio.press("f")
+    studio.click(5, 5)
+    studio.after(part(studio, "nextCase").click)
+    studio.press("d")
+    reload()
+    assert reviewed(studio)[:3] == [True, True, False]
+    studio.after(part(studio, "previousCase").click)
+    part(studio, "reviewed").uncheck()
+    reload()
+    assert studio.chips() != []
+    assert reviewed(studio)[:3] == [False, True, False]
