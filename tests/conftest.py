@@ -62,3 +62,24 @@ def phantom_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "phantom"
     write_phantom(folder, 96, 3, size=64, workers=1)
     return folder
+
+
+@pytest.fixture(scope="session")
+def phantom(phantom_folder: Path):
+    """The small phantom, read and checked."""
+    from csr_core.datasets import load_dataset
+
+    return load_dataset(phantom_folder)
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Compute on one thread, as processes started by tests do: several round differently."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        yield
+    torch.set_num_threads(threads)

@@ -1,0 +1,53 @@
+"""Region supervision."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from csr_core.training.regions import RegionLoss, read_regions
+
+
+class TestRegions:
+    def loss(self, cams, masks, known, views=None):
+        same = torch.tensor([[1.0, 0, 0], [0, 1, 0]]).expand(len(cams), 2, 3)
+        return RegionLoss(cams.shape[1])(cams, masks, known, same if views is None else views)
+
+    def test_masks_are_read_and_absent_concepts_are_seen_nowhere(self, phantom):
+        regions = read_regions(phantom.select(range(12)))
+        labels = phantom.concept_labels[:12]
+        assert regions.known.all()
+        assert (regions.masks.any(axis=(2, 3)) == (labels == 1)).all()
+
+    def test_a_present_concept_without_a_region_is_unknown(self, phantom, tmp_path):
+        regions = read_regions(replace(phantom.select(range(12)), root=tmp_path))
+        assert (regions.known == (phantom.concept_labels[:12] == 0)).all()
+
+    def test_by_hand(self):
+        # Two by two patches; the upper left one is the region. logit = 1 · cam - 2.
+        masks = torch.zeros(1, 1, 64, 64, dtype=torch.bool)
+        masks[:, :, :32, :32] = True
+        cams = torch.tensor([[[[3.0, 2.0], [2.0, 2.0]]]])
+        known = torch.ones(1, 1, dtype=torch.bool)
+        inside = 6 * math.log(1 + math.exp(-1))  # weight 6, logit 1, target 1
+        outside = math.log(2)  # logit 0, target 0
+        expected = (inside + 3 * outside) / 4
+        assert self.loss(cams, masks, known).item() == pytest.approx(expected, rel=1e-5)
+
+    def test_unknown_regions_carry_no_gradient(self):
+        cams = torch.randn(2, 3, 4, 4, requires_grad=True)
+        masks = torch.ones(2, 3, 64, 64, dtype=torch.bool)
+        known = torch.tensor([[True, False, True], [False, False, True]])
+        self.loss(cams, masks, known).backward()
+        assert (cams.grad.abs().sum(dim=(2, 3)) > 0).equal(known)
+
+    def test_regions_are_turned_with_the_image(self):
+        masks = torch.zeros(1, 1, 64, 64, dtype=torch.bool)
+        masks[:, :, :, :32] = True
+        mirrored = torch.tensor([[[-1.0, 0, 0], [0, 1, 0]]])
+        left = torch.tensor([[[[9.0, -9.0], [9.0, -9.0]]]])
+        known = torch.ones(1, 1, dtype=torch.bool)
+        assert self.loss(left, masks, known) < 0.01
+        assert self.loss(left, masks, known, mirrored) > 5
+        assert self.loss(left.flip(-1), masks, known, mirrored) < 0.01
