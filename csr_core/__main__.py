@@ -46,7 +46,7 @@ def train(
 ) -> None:
     """Train a checkpoint in three stages; run it again after a kill and it goes on."""
     from csr_core.datasets import DatasetError, load_dataset
-    from csr_core.training import PRESETS
+    from csr_core.training import PRESETS, Processes
     from csr_core.training import train as run
 
     if preset not in PRESETS:
@@ -63,7 +63,9 @@ def train(
     }
     try:
         recipe = replace(PRESETS[preset], **{k: v for k, v in chosen.items() if v is not None})
-        dataset = load_dataset(data, check_images=True)
+        processes = Processes()
+        with processes.main_first():
+            dataset = load_dataset(data, check_images=processes.main)
         folder = run(
             dataset,
             out,
@@ -76,7 +78,8 @@ def train(
         )
     except (DatasetError, OSError, ValueError) as error:
         raise _refusal(str(error)) from error
-    typer.echo(f"Checkpoint written to {folder}.")
+    if processes.main:
+        typer.echo(f"Checkpoint written to {folder}.")
 
 
 @app.command()

@@ -11,6 +11,7 @@ from quick_training import QUICK, tiny_network
 
 from csr_core.splits import stratified_split
 from csr_core.training import concept_model as stage1
+from csr_core.training import targets
 from csr_core.training.images import batches
 from csr_core.training.state import load_state, save_state
 
@@ -75,16 +76,16 @@ class TestStage1:
 
     def test_class_weights_are_the_inverse_root_of_the_frequency(self):
         # Counts 4, 1: weights 1/2 and 1, scaled so that 4·w0 + 1·w1 = 5: 5/3 · (1/2, 1)
-        weights = stage1._class_weights(np.array([0, 0, 0, 0, 1, -1, -1]), 2)
+        weights = targets._class_weights(np.array([0, 0, 0, 0, 1, -1, -1]), 2)
         assert weights.tolist() == pytest.approx([5 / 6, 5 / 3])
 
     def test_concept_weights_count_known_labels_only(self):
         labels = np.array([[1, 1, 1], [0, 1, -1], [0, 0, -1], [0, 0, -1], [0, -1, -1]], np.int8)
         # √(4/1), √(2/2), √(1/1) since nothing is absent
-        assert stage1._positive_weights(labels).tolist() == pytest.approx([2, 1, 1])
+        assert targets._positive_weights(labels).tolist() == pytest.approx([2, 1, 1])
         rare = np.zeros((1000, 1), np.int8)
         rare[0] = 1
-        assert stage1._positive_weights(rare).tolist() == [5]
+        assert targets._positive_weights(rare).tolist() == [5]
 
     def test_average_precision_leaves_unknown_labels_out(self):
         labels = np.array([[1, 1], [0, -1], [1, 1], [-1, -1]], np.int8)

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from csr_core.training.images import batches, image_batches, random_views, recolour, warp
+from csr_core.training.images import (
+    batches,
+    image_batches,
+    random_colours,
+    random_views,
+    recolour,
+    warp,
+)
 
 
 class TestImages:
@@ -26,7 +33,8 @@ class TestImages:
     def augmented(image, any_orientation, seed):
         generator = torch.Generator().manual_seed(seed)
         views = random_views(len(image), any_orientation, generator)
-        return recolour(warp(image, views, 32), generator)
+        colours = random_colours(len(image), generator)
+        return recolour(warp(image, views, 32), colours)
 
     @pytest.mark.parametrize("any_orientation", [True, False])
     def test_augmented_images_are_images(self, any_orientation):

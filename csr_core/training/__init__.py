@@ -1,6 +1,7 @@
 """Training: three stages from labelled images to a checkpoint."""
 
+from csr_core.training.processes import Processes
 from csr_core.training.recipe import PRESETS, Recipe
 from csr_core.training.run import train
 
-__all__ = ["PRESETS", "Recipe", "train"]
+__all__ = ["PRESETS", "Processes", "Recipe", "train"]

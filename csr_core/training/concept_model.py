@@ -1,8 +1,10 @@
 """Stage 1: backbone and concept head learn the concepts."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,25 +15,27 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from csr_core.datasets import Dataset
-from csr_core.losses import masked_concept_loss
 from csr_core.metrics import macro_f1
 from csr_core.network import CSRNetwork
 from csr_core.training.images import (
     batches,
     image_batches,
+    random_colours,
     random_views,
     recolour,
     square_images,
     warp,
 )
+from csr_core.training.processes import Processes
 from csr_core.training.recipe import Recipe
-from csr_core.training.regions import RegionLoss, Regions, read_regions
+from csr_core.training.regions import RegionLoss
 from csr_core.training.state import (
     load_state,
     optimizer_tensors,
     restore_optimizer,
     save_state,
 )
+from csr_core.training.targets import concept_model_loss, read_targets
 
 __all__ = ["train_concept_model"]
 
@@ -51,11 +55,21 @@ class ConceptModel(nn.Module):
         )
         self.region_loss = RegionLoss(network.config.concepts) if with_regions else None
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Map images (B, 3, H₀, W₀) to cams (B, K, H, W) and diagnosis logits (B, classes)."""
-        features = self.network.features(image)  # (B, C, H, W)
-        cams = self.network.concept_head(features)
-        return cams.float(), self.diagnosis_head(features.mean(dim=(2, 3))).float()
+    def forward(
+        self, image: Tensor, gather: Callable[[Tensor], Tensor] = lambda share: share
+    ) -> tuple[Tensor, Tensor]:
+        """Map images to concept activation maps and diagnosis logits.
+
+        Args:
+            image: (n, 3, H₀, W₀), a batch or a share of it.
+            gather: makes batches of B of shares of n, see `Processes.gather`.
+
+        Returns:
+            cams (B, K, H, W) and logits (B, classes).
+        """
+        features = self.network.features(image)  # (n, C, H, W)
+        cams = gather(self.network.concept_head(features))
+        return cams.float(), self.diagnosis_head(gather(features.mean(dim=(2, 3)))).float()
 
 
 def train_concept_model(
@@ -66,11 +80,12 @@ def train_concept_model(
     recipe: Recipe,
     seed: int,
     work: Path,
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Fit backbone and concept head, keeping the epoch that does best on validation.
 
     The run is a function of data, recipe and seed. It saves its state after every epoch and goes
-    on from there if it was killed.
+    on from there if it was killed. Several processes must call this with the same arguments; they
+    share each batch, and their number changes nothing but rounding.
 
     Args:
         network: changed in place.
@@ -82,24 +97,29 @@ def train_concept_model(
         work: folder for decoded images and the saved state.
 
     Returns:
-        The epoch kept and its validation figures.
+        The epoch kept, its validation figures and the mean loss of each epoch. Only the main
+        process validates and keeps: the others return nothing, and their network is of no use.
     """
+    processes = Processes()
     torch.manual_seed(seed)
-    model = ConceptModel(network, recipe.region_weight > 0).to(memory_format=torch.channels_last)
-    targets = _targets(dataset, fit, recipe)
-    images = square_images(dataset, round(recipe.image_size * MARGIN), work / "images.npy")
+    model = ConceptModel(network, recipe.region_weight > 0).to(processes.device)
+    model.to(memory_format=torch.channels_last)
+    targets = read_targets(dataset, fit, recipe, processes.device)
+    with processes.main_first():
+        images = square_images(dataset, round(recipe.image_size * MARGIN), work / "images.npy")
     optimizer = torch.optim.AdamW(
         _parameter_groups(model, recipe), lr=recipe.learning_rate, betas=(0.9, 0.99)
     )
     steps = math.ceil(len(fit) / recipe.batch)
-    best: dict[str, float] = {"score": -1.0}
+    best: dict[str, Any] = {"score": -1.0}
+    losses: list[float] = []
     first = 0
     saved = load_state(work / "stage1.safetensors")
     if saved is not None:
         tensors, numbers = saved
         model.load_state_dict(_part(tensors, "model"))
         restore_optimizer(optimizer, tensors)
-        best, first = numbers["best"], numbers["epoch"] + 1
+        best, losses, first = numbers["best"], numbers["losses"], numbers["epoch"] + 1
         kept = _part(tensors, "kept")
     for epoch in range(first, recipe.epochs):
         generator = torch.Generator().manual_seed(seed * 10_007 + epoch)
@@ -107,28 +127,44 @@ def train_concept_model(
         torch.manual_seed(seed * 10_007 + epoch)
         model.train()
         plan = batches(fit, recipe.batch, generator)
+        shares = [rows[processes.share(len(rows))] for rows in plan]
         bar = tqdm(
-            image_batches(images, plan),
+            image_batches(images, shares),
             total=steps,
             desc=f"stage 1, epoch {epoch + 1}/{recipe.epochs}",
             unit="batch",
+            disable=not processes.main,
         )
+        losses.append(0.0)
         for step, (rows, image) in enumerate(zip(plan, bar, strict=True)):
             rate = _learning_rate(epoch + step / steps, recipe)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            views = random_views(len(rows), recipe.any_orientation, generator)
-            image = recolour(warp(image, views, recipe.image_size), generator)
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=recipe.half_precision):
-                cams, diagnosis_logits = model(image.contiguous(memory_format=torch.channels_last))
-            loss = _loss(model, cams, diagnosis_logits, targets, rows, views, recipe)
+            # Chance is drawn for the whole batch, so that an image's does not depend on the share.
+            size, own = len(rows), processes.share(len(rows))
+            views = random_views(size, recipe.any_orientation, generator).to(processes.device)
+            colours = random_colours(size, generator).to(processes.device)
+            image = warp(image.to(processes.device), views[own], recipe.image_size)
+            image = recolour(image, colours[own]).contiguous(memory_format=torch.channels_last)
+            with _autocast(processes.device, recipe), processes.pooled_batch_norm():
+                cams, diagnosis_logits = model(image, partial(processes.gather, size=size))
+            loss = concept_model_loss(
+                cams, diagnosis_logits, targets, rows, views, model.region_loss, recipe
+            )
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
+            processes.average_gradients(model.parameters())
             nn.utils.clip_grad_norm_(model.parameters(), 5.0)
             optimizer.step()
+            losses[-1] += loss.item() * size / len(fit)
             bar.set_postfix(loss=f"{loss.item():.3f}")
+        if not processes.main:
+            continue
         figures = _validate(model, images, dataset, validation, recipe)
-        tqdm.write(f"epoch {epoch + 1}: " + ", ".join(f"{k} {v:.4f}" for k, v in figures.items()))
+        tqdm.write(
+            f"epoch {epoch + 1}: loss {losses[-1]:.4f}, "
+            + ", ".join(f"{k} {v:.4f}" for k, v in figures.items())
+        )
         # On a tie the later epoch is kept: it was trained longer at a lower rate.
         if figures["score"] >= best["score"]:
             best = figures | {"epoch": epoch + 1}
@@ -138,59 +174,17 @@ def train_concept_model(
         save_state(
             work / "stage1.safetensors",
             state | optimizer_tensors(optimizer),
-            {"epoch": epoch, "best": best},
+            {"epoch": epoch, "best": best, "losses": losses},
         )
+    if not processes.main:
+        return {}
     model.load_state_dict(kept)
-    network.to(memory_format=torch.contiguous_format)
-    return best
+    network.to("cpu").to(memory_format=torch.contiguous_format)
+    return best | {"losses": losses}
 
 
-@dataclass(frozen=True, eq=False)
-class _Targets:
-    """What all N images should give; unknown labels are -1."""
-
-    concepts: Tensor  # (N, K)
-    diagnoses: Tensor  # (N,)
-    regions: Regions | None
-    positive_weight: Tensor  # (K,)
-    class_weight: Tensor  # (classes,)
-
-
-def _targets(dataset: Dataset, fit: NDArray[np.int64], recipe: Recipe) -> _Targets:
-    return _Targets(
-        concepts=torch.tensor(dataset.concept_labels).float(),
-        diagnoses=torch.tensor(dataset.diagnoses),
-        regions=read_regions(dataset) if recipe.region_weight else None,
-        positive_weight=_positive_weights(dataset.concept_labels[fit]),
-        class_weight=_class_weights(dataset.diagnoses[fit], len(dataset.classes)),
-    )
-
-
-def _loss(
-    model: ConceptModel,
-    cams: Tensor,
-    diagnosis_logits: Tensor,
-    targets: _Targets,
-    rows: NDArray[np.int64],
-    views: Tensor,
-    recipe: Recipe,
-) -> Tensor:
-    """Concept loss, and the auxiliary losses the recipe asks for, of one batch."""
-    concepts, diagnoses = targets.concepts[rows], targets.diagnoses[rows]
-    loss = masked_concept_loss(cams.mean(dim=(2, 3)), concepts, targets.positive_weight)
-    if targets.regions is not None and model.region_loss is not None:
-        masks = torch.from_numpy(targets.regions.masks[rows])
-        known = torch.from_numpy(targets.regions.known[rows])
-        loss = loss + recipe.region_weight * model.region_loss(cams, masks, known, views)
-    if recipe.diagnosis_weight and (diagnoses >= 0).any():
-        loss = loss + recipe.diagnosis_weight * F.cross_entropy(
-            diagnosis_logits,
-            diagnoses,
-            weight=targets.class_weight,
-            ignore_index=-1,
-            label_smoothing=0.05,
-        )
-    return loss
+def _autocast(device: torch.device, recipe: Recipe) -> torch.autocast:
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=recipe.half_precision)
 
 
 @torch.inference_mode()
@@ -203,14 +197,17 @@ def _validate(
 ) -> dict[str, float]:
     """Mean average precision over concepts and, if trained, macro-F1 of the diagnosis."""
     model.eval()
+    device = model.network.prototypes.device
     plan = batches(rows, recipe.batch)
     outputs = []
     for image in image_batches(images, plan):
-        small = F.interpolate(image, size=recipe.image_size, mode="bilinear", antialias=True)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=recipe.half_precision):
+        small = F.interpolate(
+            image.to(device), size=recipe.image_size, mode="bilinear", antialias=True
+        )
+        with _autocast(device, recipe):
             outputs.append(model(small.contiguous(memory_format=torch.channels_last)))
-    concept_logits = torch.cat([cams.mean(dim=(2, 3)) for cams, _ in outputs]).numpy()
-    diagnosis_logits = torch.cat([diagnosis for _, diagnosis in outputs]).numpy()
+    concept_logits = torch.cat([cams.mean(dim=(2, 3)) for cams, _ in outputs]).cpu().numpy()
+    diagnosis_logits = torch.cat([diagnosis for _, diagnosis in outputs]).cpu().numpy()
     precision = mean_average_precision(dataset.concept_labels[rows], concept_logits)
     figures = {"concept_precision": precision, "score": precision}
     if recipe.diagnosis_weight:
@@ -258,20 +255,6 @@ def _parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict]:
         {"params": decayed, "weight_decay": recipe.weight_decay},
         {"params": plain, "weight_decay": 0.0},
     ]
-
-
-def _class_weights(diagnoses: NDArray[np.int64], classes: int) -> Tensor:
-    """Inverse square root of frequency, mean one over the rows: full balance overfits the rare."""
-    counts = np.bincount(diagnoses[diagnoses >= 0], minlength=classes).clip(min=1)
-    weights = counts**-0.5
-    return torch.from_numpy(weights * counts.sum() / (weights * counts).sum()).float()
-
-
-def _positive_weights(labels: NDArray[np.int8]) -> Tensor:
-    """Square root of absent to present, at most 5."""
-    present = (labels == 1).sum(axis=0).clip(min=1)
-    absent = (labels == 0).sum(axis=0).clip(min=1)
-    return torch.from_numpy(np.sqrt(absent / present).clip(1, 5)).float()
 
 
 def _part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:

@@ -13,7 +13,15 @@ from tqdm import tqdm
 from csr_core.datasets import Dataset, load_image
 from csr_core.imaging import to_square
 
-__all__ = ["batches", "image_batches", "random_views", "recolour", "square_images", "warp"]
+__all__ = [
+    "batches",
+    "image_batches",
+    "random_colours",
+    "random_views",
+    "recolour",
+    "square_images",
+    "warp",
+]
 
 
 def square_images(dataset: Dataset, size: int, path: Path) -> NDArray[np.uint8]:
@@ -105,24 +113,40 @@ def warp(image: Tensor, views: Tensor, size: int) -> Tensor:
         (B, C, size, size).
     """
     shape = [*image.shape[:2], size, size]
+    if not len(image):  # a process may have no image of a batch; PyTorch makes no grid for none
+        return image.new_empty(shape)
     grid = F.affine_grid(views, shape, align_corners=False)
     return F.grid_sample(image, grid, padding_mode="reflection", align_corners=False)
 
 
-def recolour(image: Tensor, generator: torch.Generator) -> Tensor:
+def random_colours(count: int, generator: torch.Generator) -> Tensor:
+    """Draw how the colours of each image of a batch are changed.
+
+    Args:
+        count: B, images in the batch.
+        generator: the source of chance.
+
+    Returns:
+        Gains of red, green and blue, saturation and contrast, (B, 5), for `recolour`.
+    """
+    balance = _uniform(generator, 0.9, 1.1, count, 3)
+    brightness = _uniform(generator, 0.85, 1.15, count, 1)
+    saturation = _uniform(generator, 0.8, 1.2, count, 1)
+    contrast = _uniform(generator, 0.85, 1.2, count, 1)
+    return torch.cat([balance * brightness, saturation, contrast], dim=1)
+
+
+def recolour(image: Tensor, colours: Tensor) -> Tensor:
     """Change white balance, brightness, saturation and contrast, each image in its own way.
 
     Args:
         image: (B, 3, H₀, W₀), RGB in [0, 1].
-        generator: the source of chance.
+        colours: (B, 5), from `random_colours`.
 
     Returns:
         Of the same shape and range.
     """
-    B = image.shape[0]
-    gain = _uniform(generator, 0.9, 1.1, B, 3, 1, 1) * _uniform(generator, 0.85, 1.15, B, 1, 1, 1)
-    saturation = _uniform(generator, 0.8, 1.2, B, 1, 1, 1)
-    contrast = _uniform(generator, 0.85, 1.2, B, 1, 1, 1)
+    gain, saturation, contrast = colours[:, :, None, None].split([3, 1, 1], dim=1)
     grey = image.mean(dim=1, keepdim=True)
     level = image.mean(dim=(1, 2, 3), keepdim=True)
     coloured = grey + saturation * (image - grey)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,14 +48,14 @@ class TrainedModel:
         features: of every row of the data set.
         scores: similarity scores of every row, (N, K, M).
         black_box: a head on the pooled features, fitted and selected like the task head.
-        stages: figures of each stage and its seconds.
+        stages: figures of each stage and its seconds; of stage 1 also the loss of each epoch.
     """
 
     network: CSRNetwork
     features: FrozenFeatures
     scores: NDArray[np.float32]
     black_box: LinearHead
-    stages: dict[str, dict[str, float]]
+    stages: dict[str, dict[str, Any]]
 
 
 def build_network(dataset: Dataset, recipe: Recipe, seed: int) -> CSRNetwork:
@@ -136,7 +137,10 @@ def fit_model(
         "seconds": time.monotonic() - started,
     }
     for name, figures in stages.items():
-        tqdm.write(f"{name}: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
+        tqdm.write(
+            f"{name}: "
+            + ", ".join(f"{k} {v:.4g}" for k, v in figures.items() if not isinstance(v, list))
+        )
     return TrainedModel(network, features, scores, _fit(features.pooled, dataset, roles), stages)
 
 

@@ -83,6 +83,6 @@ class RegionLoss(nn.Module):
             cams * self.scale + self.shift,
             (coverage >= 0.5).to(cams.dtype),
             reduction="none",
-            pos_weight=torch.tensor(POSITIVE_WEIGHT),
+            pos_weight=cams.new_tensor(POSITIVE_WEIGHT),
         )
         return (losses * counted).sum() / counted.sum().clamp(min=1)

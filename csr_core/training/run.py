@@ -8,8 +8,10 @@ from pathlib import Path
 from csr_core.checkpoint import check_target, save_checkpoint
 from csr_core.datasets import Dataset
 from csr_core.files import read_json, write_json_atomic
+from csr_core.training.concept_model import train_concept_model
 from csr_core.training.export import build_checkpoint
-from csr_core.training.pipeline import fit_model, measure
+from csr_core.training.pipeline import build_network, fit_model, measure
+from csr_core.training.processes import Processes
 from csr_core.training.recipe import Recipe
 from csr_core.training.roles import assign_roles
 
@@ -29,6 +31,8 @@ def train(
 ) -> Path:
     """Train a checkpoint; a run that was killed goes on where it was.
 
+    Several processes, started by `accelerate launch`, must call this with the same arguments.
+
     Args:
         dataset: checked, with rows of split "train".
         out: folder of the checkpoint. Work files lie beside it in `.<name>.work` until the end.
@@ -46,12 +50,18 @@ def train(
         CheckpointError: if `out` holds other files.
         ValueError: if unfinished work in the same place has other settings or data.
     """
+    processes = Processes()
     out = out.resolve()
-    check_target(out)
     work = out.with_name(f".{out.name}.work")
-    _claim(work, dataset, recipe, seed, holdout)
+    if processes.main:
+        check_target(out)
+        _claim(work, dataset, recipe, seed, holdout)
+    processes.wait()
+    if not processes.main:
+        _assist(dataset, work, recipe, seed, holdout, refit)
+        processes.wait()
+        return out
     roles = assign_roles(dataset, holdout, recipe.validation, seed)
-    (work / "first").mkdir(exist_ok=True)
     model = fit_model(dataset, roles, recipe, seed, work / "first")
     metrics = measure(dataset, roles, model)
     metrics["protocol"] = {
@@ -64,12 +74,12 @@ def train(
     }
     if refit:
         roles = assign_roles(dataset, 0.0, recipe.validation, seed)
-        (work / "refit").mkdir(exist_ok=True)
         model = fit_model(dataset, roles, recipe, seed, work / "refit")
     checkpoint, crops = build_checkpoint(
         dataset, roles, model, metrics, title or dataset.name, pictures
     )
     save_checkpoint(checkpoint, out, crops)
+    processes.wait()
     shutil.rmtree(work)
     return out
 
@@ -90,5 +100,18 @@ def _claim(work: Path, dataset: Dataset, recipe: Recipe, seed: int, holdout: flo
             f"{work} holds an unfinished run with other settings or data; delete it, or choose "
             "another output folder."
         )
-    work.mkdir(parents=True, exist_ok=True)
+    for part in ("first", "refit"):
+        (work / part).mkdir(parents=True, exist_ok=True)
     write_json_atomic(path, claim)
+
+
+def _assist(
+    dataset: Dataset, work: Path, recipe: Recipe, seed: int, holdout: float, refit: bool
+) -> None:
+    """Take part in stage 1, which is all that processes other than the main one do."""
+    for part, share in [("first", holdout), ("refit", 0.0)][: 1 + refit]:
+        roles = assign_roles(dataset, share, recipe.validation, seed)
+        network = build_network(dataset, recipe, seed)
+        train_concept_model(
+            network, dataset, roles.fit, roles.validation, recipe, seed, work / part
+        )
