@@ -1,4 +1,4 @@
-"""Stage 3: the task head on similarity scores, and the black-box head it is compared with."""
+"""Stage 3: the task head on similarity scores, and the heads it is compared with."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
+from csr_core.baselines import Layer
 from csr_core.evidence import Profiles
 from csr_core.metrics import macro_f1
 from csr_core.network import CSRNetwork
@@ -45,6 +46,11 @@ class LinearHead:
     def logits(self, inputs: NDArray[np.floating]) -> NDArray[np.float64]:
         """Map inputs (N, F) to logits (N, classes)."""
         return (inputs - self.mean) / self.deviation @ self.weight.T + self.bias
+
+    def folded(self) -> Layer:
+        """The same layer on plain inputs."""
+        weight = self.weight / self.deviation
+        return Layer(weight, self.bias - weight @ self.mean)
 
 
 def fit_head(

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 from tqdm import tqdm
 
+from csr_core.baselines import Baselines
 from csr_core.checkpoint import round_weights
 from csr_core.datasets import Dataset
 from csr_core.files import read_json, write_json_atomic
@@ -47,14 +49,15 @@ class TrainedModel:
         network: with the weights as a checkpoint keeps them.
         features: of every row of the data set.
         scores: similarity scores of every row, (N, K, M).
-        black_box: a head on the pooled features, fitted and selected like the task head.
+        baselines: heads on the pooled features and on the predicted concept probabilities, fitted
+            and selected like the task head.
         stages: figures of each stage and its seconds; of stage 1 also the loss of each epoch.
     """
 
     network: CSRNetwork
     features: FrozenFeatures
     scores: NDArray[np.float32]
-    black_box: LinearHead
+    baselines: Baselines
     stages: dict[str, dict[str, Any]]
 
 
@@ -141,21 +144,25 @@ def fit_model(
             f"{name}: "
             + ", ".join(f"{k} {v:.4g}" for k, v in figures.items() if not isinstance(v, list))
         )
-    return TrainedModel(network, features, scores, _fit(features.pooled, dataset, roles), stages)
+    baselines = Baselines(
+        black_box=_fit(features.pooled, dataset, roles).folded(),
+        concept_bottleneck=_fit(expit(features.concept_logits), dataset, roles).folded(),
+    )
+    return TrainedModel(network, features, scores, baselines, stages)
 
 
 def measure(dataset: Dataset, roles: Roles, model: TrainedModel) -> dict:
     """Macro-F1 on everything that was neither fitted to nor selected on.
 
     Returns:
-        Figures by the name of the rows ("held", or a split's name), CSR beside the black box.
+        Figures by the name of the rows ("held", or a split's name), CSR beside the baselines.
     """
     places = {"held": roles.held} | {
         split: dataset.rows_of(split) for split in sorted(set(dataset.splits)) if split != "train"
     }
     weight, bias = (tensor.numpy() for tensor in model.network.task_head.folded())
     csr = np.einsum("nkm,ckm->nc", model.scores, weight) + bias
-    black_box = model.black_box.logits(model.features.pooled)
+    others = model.baselines.logits(model.features.pooled, model.features.concept_logits)
     figures: dict = {"stages": model.stages}
     for name, rows in places.items():
         rows = rows[dataset.diagnoses[rows] >= 0]
@@ -164,7 +171,9 @@ def measure(dataset: Dataset, roles: Roles, model: TrainedModel) -> dict:
             figures[name] = {
                 "images": len(rows),
                 "macro_f1": macro_f1(truth, csr[rows].argmax(axis=1), classes),
-                "black_box_macro_f1": macro_f1(truth, black_box[rows].argmax(axis=1), classes),
+            } | {
+                f"{model_name}_macro_f1": macro_f1(truth, logits[rows].argmax(axis=1), classes)
+                for model_name, logits in others.items()
             }
     return figures
 
