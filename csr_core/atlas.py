@@ -85,6 +85,11 @@ class Atlas:
         return np.array([[entry.alive for entry in row] for row in self._entries])
 
     @property
+    def hits(self) -> NDArray[np.int64]:
+        """(K, M), training vectors that each prototype is nearest to."""
+        return np.array([[entry.hits for entry in row] for row in self._entries])
+
+    @property
     def shape(self) -> tuple[int, int]:
         """(K, M)."""
         return len(self._entries), len(self._entries[0])

@@ -1,40 +1,59 @@
-"""Measure a checkpoint on a data set, image by image, as a user would meet it."""
+"""Measure a checkpoint on a data set: how good it is, and what is usual for it."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from csr_core.advice import presence
+from csr_core.baselines import Baselines
 from csr_core.calibration import Calibration, fit_calibration
-from csr_core.datasets import Dataset, load_image, region_mask
+from csr_core.datasets import Dataset, lesion_mask, region_mask
+from csr_core.evidence import Profiles
+from csr_core.figures import REGION_SIZE, Observations, observed_figures, prototype_figures
 from csr_core.files import read_json
-from csr_core.metrics import f1_by_class, pointing_game
+from csr_core.inference import Outputs, run_network
+from csr_core.metrics import evidence_outside, pointing_game
+from csr_core.network import CSRNetwork
 from csr_core.reasoner import Reasoner
 
-__all__ = ["calibrate", "evaluate"]
+__all__ = ["Evaluation", "calibrate", "evaluate", "observe"]
 
-REGION_SIZE = 256
 MAX_JSON_BYTES = 1_000_000
-POINTING_PROTOCOL = (
-    "A hit is a largest pixel of the concept's map, max over its prototypes, inside the region of "
-    f"that concept; maps upsampled bicubically to {REGION_SIZE} px; every (image, concept) pair "
-    "with a region counts; a random point hits with the mean area of the regions."
-)
+SAMPLES = 16
+"""Samples along an edge of a patch when it is measured how much of it lies in a lesion."""
 
 
-def evaluate(reasoner: Reasoner, dataset: Dataset, split: str) -> dict[str, Any]:
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Figures of one run, and what pictures need beside them.
+
+    Attributes:
+        figures: JSON values.
+        seen: what they were computed from.
+        classes: names of the diagnoses.
+    """
+
+    figures: dict[str, Any]
+    seen: Observations
+    classes: tuple[str, ...]
+
+
+def evaluate(
+    reasoner: Reasoner, dataset: Dataset, split: str, baselines: Baselines | None = None
+) -> Evaluation:
     """Measure a model on the images of one split.
 
     Args:
         reasoner: the model.
         dataset: with the same concepts and classes.
         split: name of the rows to measure on.
+        baselines: the models to compare it with, where the checkpoint keeps them.
 
     Returns:
-        JSON values: `macro_f1`, `f1_by_class`, `prototypes_alive`; where the data set states it,
-        the Bayes-optimal macro-F1; where it has regions, `pointing_game` with the rate of a
-        random point beside it.
+        Its figures: those of `observed_figures`, prototype health and, where the data set states
+        it, the Bayes-optimal macro-F1.
 
     Raises:
         ValueError: if the data set has other concepts or classes, or no
@@ -46,28 +65,63 @@ def evaluate(reasoner: Reasoner, dataset: Dataset, split: str) -> dict[str, Any]
             f"{', '.join(reasoner.classes)}; the data set has others."
         )
     rows = _rows(dataset, split)
-    truth = dataset.diagnoses[rows]
-    known = truth >= 0
-    if not known.any():
+    if not (dataset.diagnoses[rows] >= 0).any():
         raise ValueError(f"No image of split {split!r} has a known diagnosis to compare with.")
-    predicted = np.empty(len(rows), dtype=np.int64)
-    maps = np.empty((len(rows), len(dataset.concepts), *reasoner.grid), dtype=np.float32)
-    for index, row in enumerate(tqdm(rows, desc="measuring", unit="image")):
-        case = reasoner.encode(load_image(dataset, row))
-        predicted[index] = reasoner.reason(case).probabilities.argmax()
-        maps[index] = reasoner.concept_maps(case)
-    by_class = f1_by_class(truth[known], predicted[known], len(dataset.classes))
-    figures: dict[str, Any] = {
-        "data": dataset.name,
-        "split": split,
-        "images": len(rows),
-        "macro_f1": float(by_class.mean()),
-        "f1_by_class": dict(zip(dataset.classes, by_class.tolist(), strict=True)),
-        "prototypes_alive": float(reasoner.atlas.alive.mean()),
-    }
+    outputs = run_network(reasoner.network, dataset, rows)
+    seen = observe(outputs, reasoner.network, reasoner.profiles, baselines, dataset, rows)
+    figures: dict[str, Any] = {"data": dataset.name, "split": split}
+    figures |= observed_figures(seen, dataset.classes, dataset.concepts)
+    figures |= prototype_figures(reasoner.atlas.hits, dataset.concepts)
     figures |= _bayes_optimal(dataset, split)
-    figures |= _pointing(maps, dataset, rows)
-    return figures
+    if baselines is None:
+        figures["baselines"] = "This checkpoint keeps no black box and no concept bottleneck."
+    return Evaluation(figures, seen, dataset.classes)
+
+
+def observe(
+    outputs: Outputs,
+    network: CSRNetwork,
+    profiles: Profiles,
+    baselines: Baselines | None,
+    dataset: Dataset,
+    rows: NDArray[np.int64],
+) -> Observations:
+    """Set what a network made of images beside what is known of them.
+
+    Args:
+        outputs: of the network on these rows.
+        network: whose task head weighs the scores.
+        profiles: typical scores, (K, M) each.
+        baselines: models on the same features, if there are any.
+        dataset: with the images.
+        rows: of the N images.
+    """
+    weight = network.task_head.folded()[0].cpu().numpy()  # (classes, K, M)
+    said = outputs.logits.argmax(axis=1)
+    contributions = weight[said] * (outputs.scores - profiles.absent)  # (N, K, M)
+    patches = _patches_outside_lesions(dataset, rows, network.config.grid[0])
+    others = {}
+    if baselines is not None:
+        others = baselines.logits(outputs.pooled, outputs.concept_logits)
+    regions = (
+        [
+            region_mask(dataset, name, dataset.image_ids[row], REGION_SIZE)
+            if dataset.concept_labels[row, concept] == 1
+            else None
+            for concept, name in enumerate(dataset.concepts)
+        ]
+        for row in rows
+    )
+    return Observations(
+        truth=dataset.diagnoses[rows],
+        labels=dataset.concept_labels[rows],
+        logits={"csr": outputs.logits} | others,
+        presence=presence(outputs.scores, profiles),
+        concept_logits=outputs.concept_logits,
+        game=pointing_game(outputs.concept_maps, regions),
+        outside=evidence_outside(contributions, outputs.peaks, patches),
+        area_outside=patches.mean(axis=1),
+    )
 
 
 def calibrate(reasoner: Reasoner, dataset: Dataset, split: str) -> Calibration:
@@ -89,15 +143,9 @@ def calibrate(reasoner: Reasoner, dataset: Dataset, split: str) -> Calibration:
             "the usual ones; choose another split or other images."
         )
     rows = _rows(dataset, split)
-    cases = [
-        reasoner.encode(load_image(dataset, row))
-        for row in tqdm(rows, desc="measuring", unit="image")
-    ]
-    return fit_calibration(
-        np.stack([case.similarity_scores for case in cases]),
-        np.stack([case.pooled for case in cases]),
-        f"{len(rows)} images of split {split} of {dataset.name}",
-    )
+    outputs = run_network(reasoner.network, dataset, rows)
+    measured_on = f"{len(rows)} images of split {split} of {dataset.name}"
+    return fit_calibration(outputs.scores, outputs.pooled, measured_on)
 
 
 def _rows(dataset: Dataset, split: str) -> NDArray[np.int64]:
@@ -107,6 +155,19 @@ def _rows(dataset: Dataset, split: str) -> NDArray[np.int64]:
             f"No image in split {split!r}; there is {', '.join(sorted(set(dataset.splits)))}."
         )
     return rows
+
+
+def _patches_outside_lesions(
+    dataset: Dataset, rows: NDArray[np.int64], side: int
+) -> NDArray[np.float64]:
+    """Share of each patch outside the lesion, (N, side²); NaN for images without a mask."""
+    shares = np.full((len(rows), side * side), np.nan)
+    for index, row in enumerate(rows):
+        lesion = lesion_mask(dataset, dataset.image_ids[row], side * SAMPLES)
+        if lesion is not None:
+            blocks = lesion.reshape(side, SAMPLES, side, SAMPLES)
+            shares[index] = 1 - blocks.mean(axis=(1, 3)).ravel()
+    return shares
 
 
 def _bayes_optimal(dataset: Dataset, split: str) -> dict[str, float]:
@@ -120,37 +181,3 @@ def _bayes_optimal(dataset: Dataset, split: str) -> dict[str, float]:
     if isinstance(by_split, dict) and isinstance(by_split.get(split), int | float):
         figures["bayes_rule_macro_f1_on_these_images"] = float(by_split[split])
     return figures
-
-
-def _pointing(
-    maps: NDArray[np.float32], dataset: Dataset, rows: NDArray[np.int64]
-) -> dict[str, Any]:
-    regions = [
-        [
-            region_mask(dataset, name, dataset.image_ids[row], REGION_SIZE)
-            if dataset.concept_labels[row, concept] == 1
-            else None
-            for concept, name in enumerate(dataset.concepts)
-        ]
-        for row in rows
-    ]
-    game = pointing_game(maps, regions)
-    judged = game.pairs > 0
-    if not judged.any():
-        return {}
-    return {
-        "pointing_game": {
-            "mean": float(game.hits[judged].mean()),
-            "random_point": float(game.random[judged].mean()),
-            "by_concept": {
-                name: {
-                    "hits": float(game.hits[concept]),
-                    "random_point": float(game.random[concept]),
-                    "pairs": int(game.pairs[concept]),
-                }
-                for concept, name in enumerate(dataset.concepts)
-                if judged[concept]
-            },
-            "protocol": POINTING_PROTOCOL,
-        }
-    }

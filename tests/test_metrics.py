@@ -1,9 +1,20 @@
-"""Macro-F1 and the pointing game against counts made by hand."""
+"""Figures of diagnoses, localisation and prototypes against counts made by hand."""
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from csr_core.metrics import f1_by_class, macro_f1, pointing_game
+from csr_core.metrics import (
+    area_under_curve,
+    average_precision,
+    evidence_outside,
+    f1_by_class,
+    macro_f1,
+    pointing_game,
+    prototype_use,
+)
 
 
 class TestF1:
@@ -78,3 +89,54 @@ class TestPointingGame:
     def test_a_map_without_evidence_has_its_peak_too(self):
         negative = peak_at(3, 3) - 2
         assert pointing_game(negative[None, None], [[quadrant(1, 1)]]).hits.tolist() == [1]
+
+    def test_pairs_can_be_told_apart(self):
+        maps = np.stack([[peak_at(0, 0), peak_at(0, 0)], [peak_at(3, 3), peak_at(0, 0)]])
+        game = pointing_game(maps, iter([[quadrant(0, 0), None], [quadrant(0, 0), quadrant(0, 0)]]))
+        assert game.judged.tolist() == [[True, False], [True, True]]
+        assert game.hit.tolist() == [[True, False], [False, True]]
+        assert game.area.tolist() == [[0.25, 0], [0.25, 0.25]]
+
+
+class TestRanking:
+    def test_by_hand(self):
+        labels, scores = np.array([1, 0, 1, 0]), np.array([0.9, 0.8, 0.7, 0.1])
+        # Three of four pairs in order; precision 1 and 2/3 at the two present ones.
+        assert area_under_curve(labels, scores) == 0.75
+        assert average_precision(labels, scores) == pytest.approx((1 + 2 / 3) / 2)
+
+    @pytest.mark.parametrize("labels", [np.ones(3, int), np.zeros(3, bool)])
+    def test_one_kind_of_label_can_not_be_ranked(self, labels):
+        assert area_under_curve(labels, np.arange(3.0)) is None
+        assert average_precision(labels, np.arange(3.0)) is None
+
+
+class TestEvidenceOutside:
+    def test_positive_contributions_count_where_their_patch_lies(self):
+        contributions = np.array([[[3.0, -5.0], [1.0, 0.0]]])
+        peaks = np.array([[[0, 1], [2, 1]]])
+        outside = np.array([[0.0, 1.0, 0.5, 1.0]])
+        # 3 inside, 1 at the outline; what speaks against does not count.
+        assert evidence_outside(contributions, peaks, outside).tolist() == [0.5 / 4]
+
+    def test_no_evidence_and_no_mask_give_no_share(self):
+        contributions = np.array([[[-1.0]], [[1.0]]])
+        outside = np.array([[0.0], [np.nan]])
+        shares = evidence_outside(contributions, np.zeros((2, 1, 1), int), outside)
+        assert np.isnan(shares).all()
+
+
+class TestPrototypeUse:
+    def test_by_hand(self):
+        use = prototype_use(np.array([[5, 5, 0, 0], [9, 1, 0, 0], [7, 0, 0, 0], [0, 0, 0, 0]]))
+        assert use.alive.tolist() == [0.5, 0.5, 0.25, 0]
+        assert use.top_share.tolist() == [0.5, 0.9, 1, 0]
+        # exp(-0.9 ln 0.9 - 0.1 ln 0.1)
+        assert use.effective_number == pytest.approx([2, 1.3841, 1, 0], abs=1e-4)
+
+    @given(arrays(np.int64, (3, 5), elements=st.integers(0, 50)))
+    def test_bounds(self, hits):
+        use = prototype_use(hits)
+        living = (hits > 0).sum(axis=1)
+        assert (use.effective_number <= living + 1e-9).all()
+        assert (use.effective_number[living > 0] >= 1 / use.top_share[living > 0] - 1e-9).all()
