@@ -1,13 +1,16 @@
-"""Command line: python -m csr_core train | evaluate | calibrate | phantom."""
+"""Command line: python -m csr_core train | evaluate | calibrate | crossvalidate | phantom."""
 
 import json
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from csr_core.training import Recipe
 
 __all__ = ["app"]
 
@@ -19,20 +22,24 @@ app = typer.Typer(
 )
 
 Data = Annotated[Path, typer.Option(help="Folder with dataset.json, labels.csv and images/.")]
+Preset = Annotated[str, typer.Option(help="dermoscopy, phantom, xray, paper or quick.")]
+Backbone = Annotated[str | None, typer.Option(help="timm model name.")]
+OutputStride = Annotated[int | None, typer.Option(help="Pixels a patch is wide.")]
+Epochs = Annotated[int | None, typer.Option(help="Passes over the data in stage 1.")]
+Weights = Annotated[str | None, typer.Option(help="imagenet or random.")]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same model.")]
 
 
 @app.command()
 def train(
     data: Data,
     out: Annotated[Path, typer.Option(help="Checkpoint folder to write.")],
-    preset: Annotated[str, typer.Option(help="dermoscopy, phantom, xray, paper or quick.")] = (
-        "dermoscopy"
-    ),
-    backbone: Annotated[str | None, typer.Option(help="timm model name.")] = None,
-    output_stride: Annotated[int | None, typer.Option(help="Pixels a patch is wide.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the data in stage 1.")] = None,
-    weights: Annotated[str | None, typer.Option(help="imagenet or random.")] = None,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same model.")] = 0,
+    preset: Preset = "dermoscopy",
+    backbone: Backbone = None,
+    output_stride: OutputStride = None,
+    epochs: Epochs = None,
+    weights: Weights = None,
+    seed: Seed = 0,
     holdout: Annotated[
         float, typer.Option(help="Share of split train kept from all fitting, to measure on.")
     ] = 0.0,
@@ -46,23 +53,13 @@ def train(
 ) -> None:
     """Train a checkpoint in three stages; run it again after a kill and it goes on."""
     from csr_core.datasets import DatasetError, load_dataset
-    from csr_core.training import PRESETS, Processes
+    from csr_core.training import Processes
     from csr_core.training import train as run
 
-    if preset not in PRESETS:
-        raise _refusal(f"There is no preset {preset!r}; choose one of {', '.join(PRESETS)}.")
-    if weights not in (None, "imagenet", "random"):
-        raise _refusal(f"Weights are imagenet or random, not {weights!r}.")
     if not 0 <= holdout < 1:
         raise _refusal(f"--holdout is a share from 0 to 1, not {holdout}.")
-    chosen: dict[str, Any] = {
-        "backbone": backbone,
-        "output_stride": output_stride,
-        "epochs": epochs,
-        "weights": weights,
-    }
     try:
-        recipe = replace(PRESETS[preset], **{k: v for k, v in chosen.items() if v is not None})
+        recipe = _recipe(preset, backbone, output_stride, epochs, weights)
         processes = Processes()
         with processes.main_first():
             dataset = load_dataset(data, check_images=processes.main)
@@ -90,24 +87,35 @@ def evaluate(
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Also write the figures to this file.")
     ] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Also draw the curves, as PNG files in this folder.")
+    ] = None,
     record: Annotated[
         bool, typer.Option(help="Add the figures to the checkpoint's metrics and model card.")
     ] = False,
 ) -> None:
-    """Measure a checkpoint: macro-F1, pointing game where regions exist, living prototypes."""
+    """Measure diagnoses, concepts, localisation and prototypes, beside the baselines."""
     from csr_core import load
+    from csr_core.baselines import read_baselines
     from csr_core.datasets import load_dataset
     from csr_core.evaluation import evaluate as measure
-    from csr_core.files import write_json_atomic
+    from csr_core.evaluation_pictures import evaluation_pictures
+    from csr_core.files import write_bytes_atomic, write_json_atomic
     from csr_core.records import record_evaluation
 
     try:
-        figures = measure(load(checkpoint), load_dataset(data, for_training=False), split)
-        typer.echo(json.dumps(figures, indent=2))
+        reasoner = load(checkpoint)
+        baselines = read_baselines(checkpoint, reasoner.network)
+        dataset = load_dataset(data, for_training=False)
+        evaluation = measure(reasoner, dataset, split, baselines)
+        typer.echo(json.dumps(evaluation.figures, indent=2))
         if json_file is not None:
-            write_json_atomic(json_file, figures)
+            write_json_atomic(json_file, evaluation.figures)
+        if pictures is not None:
+            for name, picture in evaluation_pictures(evaluation).items():
+                write_bytes_atomic(pictures / name, picture)
         if record:
-            record_evaluation(checkpoint, figures)
+            record_evaluation(checkpoint, evaluation.figures)
     except (OSError, ValueError) as error:
         raise _refusal(str(error)) from error
 
@@ -137,6 +145,37 @@ def calibrate(
         f"{limits.max():.3f}, of the distance {found.familiarity.limit:.1f}. Each of the two flags "
         f"about {found.familiarity.false_alarm_rate:.0%} of usual images by chance."
     )
+
+
+@app.command()
+def crossvalidate(
+    data: Data,
+    work: Annotated[Path, typer.Option(help="Folder for the folds; run again to go on.")],
+    preset: Preset = "dermoscopy",
+    folds: Annotated[int, typer.Option(help="Parts that split train is cut into.")] = 5,
+    backbone: Backbone = None,
+    output_stride: OutputStride = None,
+    epochs: Epochs = None,
+    weights: Weights = None,
+    seed: Seed = 0,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write all figures to this file.")
+    ] = None,
+) -> None:
+    """Train once a fold and judge every image of split train by a model that never saw it."""
+    from csr_core.datasets import DatasetError, load_dataset
+    from csr_core.files import write_json_atomic
+    from csr_core.training.crossval import cross_validate, summary
+
+    try:
+        recipe = _recipe(preset, backbone, output_stride, epochs, weights)
+        dataset = load_dataset(data, check_images=True)
+        result = cross_validate(dataset, recipe, folds, seed, work)
+        if json_file is not None:
+            write_json_atomic(json_file, result)
+    except (DatasetError, OSError, ValueError) as error:
+        raise _refusal(str(error)) from error
+    typer.echo("\n".join(summary(result)))
 
 
 @app.command()
@@ -177,6 +216,33 @@ def phantom(
         + ", ".join(f"{f1:.4f} on {name}" for name, f1 in summary.split_bayes_macro_f1.items())
         + "."
     )
+
+
+def _recipe(
+    preset: str,
+    backbone: str | None,
+    output_stride: int | None,
+    epochs: int | None,
+    weights: str | None,
+) -> "Recipe":
+    """A preset with what was chosen otherwise.
+
+    Raises:
+        ValueError: if there is no such preset or setting.
+    """
+    from csr_core.training import PRESETS
+
+    if preset not in PRESETS:
+        raise ValueError(f"There is no preset {preset!r}; choose one of {', '.join(PRESETS)}.")
+    if weights not in (None, "imagenet", "random"):
+        raise ValueError(f"Weights are imagenet or random, not {weights!r}.")
+    chosen: dict[str, Any] = {
+        "backbone": backbone,
+        "output_stride": output_stride,
+        "epochs": epochs,
+        "weights": weights,
+    }
+    return replace(PRESETS[preset], **{k: v for k, v in chosen.items() if v is not None})
 
 
 def _advance(bar: tqdm, done: int) -> None:

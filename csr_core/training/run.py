@@ -2,12 +2,11 @@
 
 import shutil
 from dataclasses import asdict
-from hashlib import sha256
 from pathlib import Path
 
 from csr_core.checkpoint import check_target, save_checkpoint
 from csr_core.datasets import Dataset
-from csr_core.files import read_json, write_json_atomic
+from csr_core.training.claims import claim_folder
 from csr_core.training.concept_model import train_concept_model
 from csr_core.training.export import build_checkpoint
 from csr_core.training.pipeline import build_network, fit_model, measure
@@ -86,23 +85,9 @@ def train(
 
 def _claim(work: Path, dataset: Dataset, recipe: Recipe, seed: int, holdout: float) -> None:
     """Make a folder for this very run, or find the one it left."""
-    labels = sha256(dataset.concept_labels.tobytes() + dataset.diagnoses.tobytes())
-    labels.update("\n".join(dataset.image_ids + dataset.splits).encode())
-    claim = {
-        "recipe": asdict(recipe),
-        "seed": seed,
-        "holdout": holdout,
-        "data": labels.hexdigest(),
-    }
-    path = work / "run.json"
-    if path.exists() and read_json(path, 100_000) != claim:
-        raise ValueError(
-            f"{work} holds an unfinished run with other settings or data; delete it, or choose "
-            "another output folder."
-        )
+    claim_folder(work, dataset, {"recipe": asdict(recipe), "seed": seed, "holdout": holdout})
     for part in ("first", "refit"):
-        (work / part).mkdir(parents=True, exist_ok=True)
-    write_json_atomic(path, claim)
+        (work / part).mkdir(exist_ok=True)
 
 
 def _assist(
