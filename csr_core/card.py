@@ -62,12 +62,14 @@ def _held_rows(metrics: Mapping[str, Any]) -> list[str]:
         return []
     protocol = metrics["protocol"]
     lines = [
-        "| Images kept from all fitting | CSR macro-F1 | black-box head, same features |",
-        "|---|---|---|",
+        "| Images kept from all fitting | CSR macro-F1 | black-box head, same features "
+        "| concept bottleneck, same features |",
+        "|---|---|---|---|",
     ]
     lines += [
         f"| {name} ({figures['images']}) | {figures['macro_f1']:.4f} "
-        f"| {figures['black_box_macro_f1']:.4f} |"
+        f"| {figures['black_box_macro_f1']:.4f} "
+        f"| {_or_dash(figures, 'concept_bottleneck_macro_f1')} |"
         for name, figures in places.items()
     ]
     lines.append("")
@@ -85,10 +87,21 @@ def _evaluations(evaluated: Mapping[str, Mapping[str, Any]]) -> list[str]:
             f"On {figures['images']} images of {figures['data']}, split {figures['split']}: "
             f"macro-F1 {figures['macro_f1']:.4f}"
         )
+        if "macro_f1_interval" in figures:
+            low, high = figures["macro_f1_interval"]
+            text += f" (95 % interval {low:.4f} to {high:.4f})"
         if "bayes_optimal_macro_f1" in figures:
             text += f" (Bayes-optimal {figures['bayes_optimal_macro_f1']:.4f})"
         if "pointing_game" in figures:
             game = figures["pointing_game"]
             text += f", pointing game {game['mean']:.1%} (random point {game['random_point']:.1%})"
+        for key, name in (("black_box", "black box"), ("concept_bottleneck", "bottleneck")):
+            if key in figures:
+                text += f", {name} {figures[key]['macro_f1']:.4f}"
         lines += [f"{text}, {figures['prototypes_alive']:.0%} of prototypes alive.", ""]
     return lines
+
+
+def _or_dash(figures: Mapping[str, Any], key: str) -> str:
+    """A figure that models trained earlier do not have."""
+    return f"{figures[key]:.4f}" if key in figures else "–"

@@ -3,6 +3,7 @@
 model.safetensors   weights; matrices in half precision, the rest in single
 config.json         network shapes, names of concepts and classes, the card
 calibration.json    absent and present profile; usual scores and features, where they were measured
+baselines.safetensors               the models it is compared with, where they were kept
 atlas/atlas.json    one entry a prototype; pictures beside it where they may be shipped
 metrics.json        how good it is and how that was measured
 README.md           the model card
@@ -22,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from csr_core.atlas import Atlas, atlas_from_json, atlas_to_json
+from csr_core.baselines import BASELINES_FILE, Baselines, read_baselines, write_baselines
 from csr_core.calibration import (
     Calibration,
     calibration_from_json,
@@ -52,6 +54,7 @@ _FILES = {
     "model.safetensors",
     "config.json",
     "calibration.json",
+    BASELINES_FILE,
     "metrics.json",
     "README.md",
     "atlas",
@@ -76,6 +79,7 @@ class Checkpoint:
         metrics: figures and how they were measured.
         readme: the model card as Markdown.
         calibration: what is usual for the model, if it was measured.
+        baselines: models on the same features to compare it with, if they were kept.
         model_hash: SHA-256 of the weights file; empty until it is saved.
     """
 
@@ -88,6 +92,7 @@ class Checkpoint:
     metrics: Mapping[str, Any]
     readme: str
     calibration: Calibration | None = None
+    baselines: Baselines | None = None
     model_hash: str = ""
 
 
@@ -119,8 +124,11 @@ def save_checkpoint(
                 "card": dict(checkpoint.card),
             },
         )
-        # safetensors writes files for the owner's eyes only.
-        shutil.copymode(draft / "config.json", draft / "model.safetensors")
+        if checkpoint.baselines is not None:
+            write_baselines(checkpoint.baselines, draft / BASELINES_FILE)
+        for path in draft.glob("*.safetensors"):
+            # safetensors writes files for the owner's eyes only.
+            shutil.copymode(draft / "config.json", path)
         write_json_atomic(
             draft / "calibration.json",
             profiles_to_json(checkpoint.profiles) | calibration_to_json(checkpoint.calibration),
@@ -205,6 +213,7 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
         metrics=read_part(folder, "metrics.json") if (folder / "metrics.json").is_file() else {},
         readme=_read_card(folder),
         calibration=calibration,
+        baselines=_read_baselines(folder, network),
         model_hash=hashlib.sha256(weights.read_bytes()).hexdigest(),
     )
 
@@ -293,6 +302,13 @@ def _read_calibration(
         return profiles_from_json(record, shape), calibration_from_json(record, shape, channels)
     except CalibrationError as error:
         raise CheckpointError(f"calibration.json is damaged: {error}") from error
+
+
+def _read_baselines(folder: Path, network: CSRNetwork) -> Baselines | None:
+    try:
+        return read_baselines(folder, network)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
 
 
 def _read_atlas(folder: Path, shape: tuple[int, int], grid: tuple[int, int]) -> Atlas:

@@ -173,7 +173,11 @@ class TestMeasuring:
             np.stack([case.pooled for case in cases]),
             f"44 images of split test of {dataset.name}",
         )
-        assert calibration_to_json(found) == calibration_to_json(by_hand)
+        # Many images at a time are rounded otherwise than one at a time.
+        assert found.measured_on == by_hand.measured_on
+        assert np.allclose(found.score_range.limits, by_hand.score_range.limits, atol=1e-5)
+        assert np.allclose(found.familiarity.centre, by_hand.familiarity.centre, atol=1e-5)
+        assert found.familiarity.limit == pytest.approx(by_hand.familiarity.limit, rel=1e-3)
 
     def test_the_pooled_features_are_the_mean_over_the_grid(self, folder):
         import torch

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 import csr_core
 from csr_core import Reasoner
 from csr_core.atlas import Atlas, AtlasEntry
+from csr_core.baselines import BASELINES_FILE, Baselines, Layer
 from csr_core.checkpoint import (
     Checkpoint,
     CheckpointError,
@@ -46,6 +47,7 @@ def checkpoint() -> Checkpoint:
         network.task_head.score_deviation.fill_(0.05)
     round_weights(network)
     absent = rng.uniform(-0.2, 0.2, (K, M)).astype(np.float32)
+    channels = network.concept_head.in_channels
     entries = [
         [
             AtlasEntry(
@@ -64,6 +66,10 @@ def checkpoint() -> Checkpoint:
         card={"title": "A model", "synthetic": True},
         metrics={"held": {"macro_f1": 0.75}},
         readme="# A model\n",
+        baselines=Baselines(
+            Layer(rng.normal(size=(3, channels)), rng.normal(size=3)),
+            Layer(rng.normal(size=(3, K)), rng.normal(size=3)),
+        ),
     )
 
 
@@ -145,6 +151,20 @@ class TestRoundTrip:
         assert loaded.atlas[1, 0].picture is None
         assert loaded.atlas.alive.tolist() == [[False, True, True]] * 2
 
+    def test_the_baselines_come_back(self, checkpoint, pristine):
+        before, after = checkpoint.baselines, load_checkpoint(pristine).baselines
+        assert np.allclose(before.black_box.weight, after.black_box.weight, atol=1e-6)
+        assert np.allclose(before.concept_bottleneck.bias, after.concept_bottleneck.bias, atol=1e-6)
+
+    def test_a_checkpoint_without_baselines_is_whole(self, checkpoint, tmp_path):
+        save_checkpoint(dataclasses.replace(checkpoint, baselines=None), tmp_path / "model")
+        assert not (tmp_path / "model" / BASELINES_FILE).exists()
+        assert load_checkpoint(tmp_path / "model").baselines is None
+
+    def test_damaged_baselines_are_refused(self, folder):
+        (folder / BASELINES_FILE).write_bytes(b"\x00" * 40)
+        assert BASELINES_FILE in refused(folder)
+
     def test_the_hash_is_of_the_weights(self, pristine, folder):
         same, weights = load_checkpoint(folder).model_hash, folder / "model.safetensors"
         assert same == load_checkpoint(pristine).model_hash
@@ -165,6 +185,7 @@ class TestRoundTrip:
             "model.safetensors",
             "config.json",
             "calibration.json",
+            "baselines.safetensors",
             "metrics.json",
             "README.md",
             "atlas/atlas.json",

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -69,10 +70,10 @@ class TestTrainAndEvaluate:
         assert [path.name for path in checkpoint.parent.iterdir()] == ["model"]
 
     def test_evaluating_prints_and_writes_the_figures(self, checkpoint, phantom_folder, tmp_path):
-        target = tmp_path / "figures" / "val.json"
+        target, pictures = tmp_path / "figures" / "val.json", tmp_path / "pictures"
         result = invoke(
             "evaluate", "--checkpoint", checkpoint, "--data", phantom_folder, "--split", "val",
-            "--json", target,
+            "--json", target, "--pictures", pictures,
         )  # fmt: skip
         assert result.exit_code == 0, result.output
         figures = json.loads(result.stdout)
@@ -81,6 +82,30 @@ class TestTrainAndEvaluate:
         assert 0 <= figures["macro_f1"] <= 1
         assert figures["pointing_game"]["random_point"] > 0
         assert figures["bayes_optimal_macro_f1"] > 0.8
+        for model in ("black_box", "concept_bottleneck"):
+            assert 0 <= figures[model]["macro_f1"] <= 1
+            low, high = figures["differences"][f"csr - {model}"]["interval"]
+            assert low <= high
+        assert len(list(pictures.glob("*.png"))) == 5
+
+    def test_a_checkpoint_that_kept_no_baselines_says_so(
+        self, checkpoint, phantom_folder, tmp_path
+    ):
+        folder = shutil.copytree(checkpoint, tmp_path / "model")
+        (folder / "baselines.safetensors").unlink()
+        result = invoke(
+            "evaluate", "--checkpoint", folder, "--data", phantom_folder, "--split", "val",
+            "--record",
+        )  # fmt: skip
+        assert result.exit_code == 0, result.output
+        assert "keeps no black box" in json.loads(result.stdout)["baselines"]
+        assert "black_box" not in json.loads(result.stdout)
+        assert "95 % interval" in (folder / "README.md").read_text(encoding="utf-8")
+
+    def test_training_measures_the_baselines_too(self, checkpoint):
+        metrics = json.loads((checkpoint / "metrics.json").read_text())
+        for key in ("black_box_macro_f1", "concept_bottleneck_macro_f1"):
+            assert f"{metrics['test'][key]:.4f}" in (checkpoint / "README.md").read_text()
 
     def test_a_split_that_is_not_there(self, checkpoint, phantom_folder):
         message = refused(
@@ -163,6 +188,34 @@ class TestTrainRefusals:
         assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
+class TestCrossvalidate:
+    def test_it_prints_a_line_a_fold_and_writes_everything(self, phantom_folder, tmp_path):
+        command = (
+            "crossvalidate", "--data", phantom_folder, "--work", tmp_path / "work", *QUICK,
+            "--folds", 2, "--json", tmp_path / "figures.json",
+        )  # fmt: skip
+        first, again = invoke(*command), invoke(*command)
+        assert first.exit_code == 0, first.output
+        figures = json.loads((tmp_path / "figures.json").read_text())
+        assert len(figures["by_fold"]) == figures["protocol"]["folds"] == 2
+        assert f"CSR {figures['pooled']['macro_f1']:.4f}" in first.stdout
+        assert len(again.stdout.splitlines()) == 6
+        assert first.stdout.endswith(again.stdout)
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (("--preset", "slow"), "There is no preset 'slow'"),
+            (("--folds", 1), "expected 2"),
+            (("--weights", "mine"), "imagenet or random"),
+        ],
+    )
+    def test_settings_no_run_can_have(self, phantom_folder, tmp_path, arguments, said):
+        chosen = ("crossvalidate", "--data", phantom_folder, "--work", tmp_path / "work", *QUICK)
+        assert said in refused(*chosen, *arguments)
+        assert not (tmp_path / "work").exists()
+
+
 class TestPhantom:
     def test_it_renders_and_says_what_can_be_reached_at_best(self, tmp_path):
         out = tmp_path / "phantom"
@@ -213,7 +266,7 @@ class TestProgram:
     def test_help_names_every_command(self):
         result = invoke("--help")
         assert result.exit_code == 0
-        for command in ("train", "evaluate", "calibrate", "phantom"):
+        for command in ("train", "evaluate", "calibrate", "crossvalidate", "phantom"):
             assert command in result.output
 
     def test_it_runs_as_a_module_and_ends_with_code_2(self, tmp_path):

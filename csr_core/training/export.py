@@ -96,6 +96,7 @@ def build_checkpoint(
         metrics=metrics,
         readme=model_card(card, dataset.concepts, dataset.classes, metrics),
         calibration=_calibrate(dataset, roles, model),
+        baselines=model.baselines,
     )
     return checkpoint, crops
 
