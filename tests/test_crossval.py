@@ -61,8 +61,18 @@ def test_roles_never_overlap_and_follow_the_folds(dataset):
 
 def test_nothing_but_what_was_found_is_left(work, result):
     assert sorted(path.name for path in work.iterdir()) == [
-        "fold0.json", "fold0.npz", "fold1.json", "fold1.npz", "run.json"
+        "fold0-scores.npz", "fold0.json", "fold0.npz",
+        "fold1-scores.npz", "fold1.json", "fold1.npz", "run.json",
     ]  # fmt: skip
+
+
+def test_scores_and_head_of_a_fold_give_its_judgements(work, result):
+    for fold in range(2):
+        kept, seen = np.load(work / f"fold{fold}-scores.npz"), np.load(work / f"fold{fold}.npz")
+        logits = np.einsum("nkm,ckm->nc", kept["scores"][kept["held"]], kept["weight"])
+        # Cached features are in half precision.
+        assert np.allclose(logits + kept["bias"], seen["logits_csr"], atol=0.05)
+        assert (kept["present"] >= kept["absent"]).all()
 
 
 def test_finished_folds_are_not_repeated(dataset, work, result, monkeypatch):

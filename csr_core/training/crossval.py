@@ -39,7 +39,9 @@ def cross_validate(
 ) -> dict[str, Any]:
     """Train a model a fold and measure it on the rows that neither fitted nor selected it.
 
-    Finished folds are kept in the work folder and not repeated, an interrupted one goes on.
+    Finished folds are kept in the work folder and not repeated, an interrupted one goes on. Beside
+    what was observed, each leaves `fold<n>-scores.npz`: scores of all rows of the data set, task
+    head, profiles and roles, from which interventions can be measured on the same folds.
 
     Args:
         dataset: checked, with rows of split "train".
@@ -141,6 +143,19 @@ def _run_fold(
     seen = observe(outputs, model.network, profiles, model.baselines, dataset, roles.held)
     with atomic_target(work / f"fold{fold}.npz") as temporary:
         np.savez(temporary, **_arrays(seen))
+    weight, bias = (tensor.numpy() for tensor in model.network.task_head.folded())
+    with atomic_target(work / f"fold{fold}-scores.npz") as temporary:
+        np.savez(
+            temporary,
+            scores=model.scores,
+            weight=weight,
+            bias=bias,
+            absent=profiles.absent,
+            present=profiles.present,
+            fit=roles.fit,
+            validation=roles.validation,
+            held=roles.held,
+        )
     write_json_atomic(_record(work, fold), {"stages": model.stages})
     shutil.rmtree(place)
 
