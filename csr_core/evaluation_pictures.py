@@ -68,7 +68,7 @@ def _reliability(axes: Axes, evaluation: Evaluation) -> None:
         )
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="largest probability", ylabel="share right")
     axes.set_title("Is it right as often as it is sure?")
-    axes.legend(frameon=False, fontsize="small", loc="upper left")
+    _legend_below(axes, columns=1)
 
 
 def _confusion(axes: Axes, evaluation: Evaluation) -> None:
@@ -143,7 +143,7 @@ def _concept_auc(axes: Axes, evaluation: Evaluation) -> None:
     axes.set_yticks(range(len(names)), [spoken(name) for name in names])
     axes.invert_yaxis()
     axes.set(xlim=(0, 1), xlabel="area under the ROC curve; chance 0.5", title="Concepts")
-    axes.figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    _legend_below(axes, columns=2)
 
 
 def _roc(axes: Axes, evaluation: Evaluation) -> None:
@@ -166,6 +166,17 @@ def _roc(axes: Axes, evaluation: Evaluation) -> None:
     axes.set(xlim=(0, 1), ylim=(0, 1.01), xlabel="false alarms", ylabel="found")
     axes.set_title("CSR, each diagnosis against the others")
     axes.legend(frameon=False, fontsize="small", loc="lower right")
+
+
+def _legend_below(axes: Axes, columns: int) -> None:
+    """Keep the legend off what is drawn."""
+    axes.figure.legend(
+        *axes.get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=columns,
+        frameon=False,
+        fontsize="small",
+    )
 
 
 def _models(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
