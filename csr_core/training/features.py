@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from csr_core.datasets import Dataset, load_image
-from csr_core.imaging import to_square
+from csr_core.datasets import Dataset
+from csr_core.inference import square_batches
 from csr_core.network import CSRNetwork, local_concept_vectors, similarity_maps
 
 __all__ = [
@@ -59,19 +59,19 @@ def cache_features(network: CSRNetwork, dataset: Dataset, path: Path) -> FrozenF
     vectors = np.empty((N, K, C), dtype=np.float32)
     pooled = np.empty((N, C), dtype=np.float32)
     concept_logits = np.empty((N, K), dtype=np.float32)
-    for start in tqdm(range(0, N, BATCH), desc="caching features", unit="batch"):
-        rows = range(start, min(start + BATCH, N))
-        pixels = np.stack(
-            [to_square(load_image(dataset, row), network.config.image_size) for row in rows]
-        )
-        image = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
-        features = network.features(image.to(network.prototypes.device))  # (B, C, H, W)
-        cams = network.concept_head(features)
-        place = slice(rows.start, rows.stop)
-        maps[place] = features.cpu().numpy()
-        vectors[place] = local_concept_vectors(features, cams).cpu().numpy()
-        pooled[place] = features.mean(dim=(2, 3)).cpu().numpy()
-        concept_logits[place] = cams.mean(dim=(2, 3)).cpu().numpy()
+    images = square_batches(dataset, np.arange(N), network.config.image_size)
+    start = 0
+    with tqdm(total=N, desc="caching features", unit="image") as bar:
+        for image in images:
+            features = network.features(image.to(network.prototypes.device))  # (B, C, H, W)
+            cams = network.concept_head(features)
+            place = slice(start, start + len(image))
+            maps[place] = features.cpu().numpy()
+            vectors[place] = local_concept_vectors(features, cams).cpu().numpy()
+            pooled[place] = features.mean(dim=(2, 3)).cpu().numpy()
+            concept_logits[place] = cams.mean(dim=(2, 3)).cpu().numpy()
+            start = place.stop
+            bar.update(len(image))
     maps.flush()
     return FrozenFeatures(maps, vectors, pooled, concept_logits)
 
