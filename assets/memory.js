@@ -69,6 +69,7 @@ function makeMemory(onFailure) {
       try {
         const store = records("readwrite");
         const puts = Object.entries(values).map(([name, value]) => store.put(value, [tab, name]));
+        store.transaction.commit(); // so that nothing waits for a page that may be closed by then
         await Promise.all(puts.map(finished));
       } catch {
         if (!complained) onFailure();

@@ -123,7 +123,8 @@ class Studio:
 
     def numbers(self) -> list[str]:
         """Every figure of the evidence panel."""
-        labels = "[...document.querySelectorAll('.evidence [aria-label]')].map(n => n.ariaLabel)"
+        rows = ".diagnoses [aria-label], .concepts [aria-label]"
+        labels = f"[...document.querySelectorAll('{rows}')].map(n => n.ariaLabel)"
         return self.page.evaluate(labels)
 
     def overlay(self) -> str:
