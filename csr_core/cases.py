@@ -64,7 +64,7 @@ class CaseStore:
     def __init__(
         self,
         max_cases: int = 512,
-        max_bytes: int = 256 * 2**20,
+        max_bytes: int = 128 * 2**20,
         max_age: float = 4 * 3600,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
