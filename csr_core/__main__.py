@@ -161,11 +161,16 @@ def crossvalidate(
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write all figures to this file.")
     ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw macro-F1 against a reader's edits to this PNG file.")
+    ] = None,
 ) -> None:
     """Train once a fold and judge every image of split train by a model that never saw it."""
+    from csr_core.curves import intervention_picture
     from csr_core.datasets import DatasetError, load_dataset
-    from csr_core.files import write_json_atomic
-    from csr_core.training.crossval import cross_validate, summary
+    from csr_core.files import write_bytes_atomic, write_json_atomic
+    from csr_core.training.crossval import cross_validate, scored_folds, summary
+    from csr_core.training.fold_review import review_curves
 
     try:
         recipe = _recipe(preset, backbone, output_stride, epochs, weights)
@@ -173,6 +178,10 @@ def crossvalidate(
         result = cross_validate(dataset, recipe, folds, seed, work)
         if json_file is not None:
             write_json_atomic(json_file, result)
+        if picture is not None:
+            known = (dataset.concept_labels, dataset.diagnoses)
+            curves = review_curves(scored_folds(work, folds), *known)
+            write_bytes_atomic(picture, intervention_picture(curves))
     except (DatasetError, OSError, ValueError) as error:
         raise _refusal(str(error)) from error
     typer.echo("\n".join(summary(result)))

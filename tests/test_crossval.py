@@ -125,7 +125,11 @@ def test_the_summary_has_a_line_for_each_fold_the_whole_and_the_differences(resu
             assert f"{name.replace('_', ' ')} {figures[name]['macro_f1']:.4f}" in line
     assert lines[3].startswith("CSR minus black box: ")
     assert lines[4].startswith("CSR minus concept bottleneck: ")
-    assert "random point" in lines[5]
+    reviews = lines[5:13]
+    assert all(line.startswith("reader, ") for line in reviews)
+    change = result["reviews"]["paper"]["margin 0.3"]["macro_f1_change"]
+    assert any(f"paper, margin 0.3: {change:+.4f}" in line for line in reviews)
+    assert "random point" in lines[13]
 
 
 def test_all_of_it_is_json(result):

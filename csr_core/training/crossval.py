@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from csr_core.datasets import Dataset
 from csr_core.evaluation import observe
+from csr_core.evidence import Semantics
 from csr_core.figures import Observations, observed_figures
 from csr_core.files import atomic_target, read_json, write_json_atomic
 from csr_core.inference import run_network
@@ -19,13 +20,14 @@ from csr_core.metrics import PointingGame
 from csr_core.splits import stratified_folds, stratified_split
 from csr_core.training.claims import claim_folder
 from csr_core.training.concept_model import MARGIN
+from csr_core.training.fold_review import review_figures
 from csr_core.training.heads import measure_profiles
 from csr_core.training.images import square_images
 from csr_core.training.pipeline import fit_model
 from csr_core.training.recipe import Recipe
 from csr_core.training.roles import Roles
 
-__all__ = ["cross_validate", "summary"]
+__all__ = ["cross_validate", "scored_folds", "summary"]
 
 FOLD_SEED = 0
 """The folds stay the same whatever the seed of training, so that seeds can be compared."""
@@ -51,8 +53,9 @@ def cross_validate(
         work: folder for all of it, new or of the same run.
 
     Returns:
-        JSON values: `pooled`, the figures of all images together as judged out of fold, and
-        `by_fold`, those of each fold with its training stages; beside them the protocol.
+        JSON values: `pooled`, the figures of all images together as judged out of fold;
+        `reviews`, what a simulated reader's edits are worth, see `fold_review`; `by_fold`, the
+        figures of each fold with its training stages; and the protocol.
 
     Raises:
         ValueError: if there are too few rows, or the folder is of a run with other settings or
@@ -73,6 +76,9 @@ def cross_validate(
     return {
         "data": dataset.name,
         "pooled": observed_figures(_observations(pooled), *names),
+        "reviews": review_figures(
+            scored_folds(work, folds), dataset.concept_labels, dataset.diagnoses
+        ),
         "by_fold": [
             observed_figures(_observations(part), *names)
             | read_json(_record(work, fold), MAX_JSON_BYTES)
@@ -94,6 +100,11 @@ def cross_validate(
     }
 
 
+def scored_folds(work: Path, folds: int) -> list[dict[str, NDArray]]:
+    """What finished folds left for `fold_review`: scores, head, profiles and roles of each."""
+    return [dict(np.load(work / f"fold{fold}-scores.npz")) for fold in range(folds)]
+
+
 def summary(result: dict[str, Any]) -> list[str]:
     """Put the result of `cross_validate` in a few lines for people."""
     parts = [(f"fold {index + 1}", part) for index, part in enumerate(result["by_fold"])]
@@ -108,6 +119,13 @@ def summary(result: dict[str, Any]) -> list[str]:
         lines.append(
             f"CSR minus {other}: {difference['macro_f1']:+.4f} ({low:+.4f} to {high:+.4f})"
         )
+    for semantics in get_args(Semantics):
+        for name, review in result["reviews"][semantics].items():
+            low, high = review["interval"]
+            lines.append(
+                f"reader, {semantics}, {name}: {review['macro_f1_change']:+.4f} ({low:+.4f} to "
+                f"{high:+.4f}), {review['fixed']} fixed, {review['broken']} broken"
+            )
     if "pointing_game" in result["pooled"]:
         game = result["pooled"]["pointing_game"]
         low, high = game["interval"]
