@@ -192,14 +192,15 @@ class TestCrossvalidate:
     def test_it_prints_a_line_a_fold_and_writes_everything(self, phantom_folder, tmp_path):
         command = (
             "crossvalidate", "--data", phantom_folder, "--work", tmp_path / "work", *QUICK,
-            "--folds", 2, "--json", tmp_path / "figures.json",
+            "--folds", 2, "--json", tmp_path / "figures.json", "--picture", tmp_path / "curves.png",
         )  # fmt: skip
         first, again = invoke(*command), invoke(*command)
         assert first.exit_code == 0, first.output
         figures = json.loads((tmp_path / "figures.json").read_text())
         assert len(figures["by_fold"]) == figures["protocol"]["folds"] == 2
         assert f"CSR {figures['pooled']['macro_f1']:.4f}" in first.stdout
-        assert len(again.stdout.splitlines()) == 6
+        assert len(again.stdout.splitlines()) == 14
+        assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
         assert first.stdout.endswith(again.stdout)
 
     @pytest.mark.parametrize(
