@@ -42,7 +42,7 @@ class KnownRegions:
     Attributes:
         concepts: patches of each present concept whose region is known, by name.
         lesion: patches of the lesion.
-        artefact: patches of something that is no part of the patient, such as a ruler.
+        artefact: patches of what is no part of the patient, such as a ruler.
     """
 
     concepts: Mapping[str, tuple[Cell, ...]]
@@ -73,7 +73,7 @@ def known_regions(
     dataset: Dataset,
     row: int,
     grid: tuple[int, int],
-    artefact: NDArray[np.bool_] | None = None,
+    artefacts: Sequence[str] = (),
 ) -> KnownRegions:
     """Gather what a data set says of where things are in one image.
 
@@ -81,10 +81,11 @@ def known_regions(
         dataset: with masks or boxes of concepts, or lesion masks.
         row: of the image.
         grid: rows and columns of patches, (H, W).
-        artefact: (height, width), where an artefact is seen; data sets don't tell.
+        artefacts: names of those that the reader would mark.
 
     Raises:
         ImageError: if a mask can't be decoded.
+        ValueError: if the data set has no such artefact.
     """
     name = dataset.image_ids[row]
     regions = {
@@ -98,10 +99,12 @@ def known_regions(
         if region is not None
     }
     lesion = lesion_mask(dataset, name, MASK_SIZE)
+    foreign = [region_mask(dataset, artefact, name, MASK_SIZE) for artefact in artefacts]
+    marked = {cell for mask in foreign if mask is not None for cell in covered_cells(mask, grid)}
     return KnownRegions(
         concepts={concept: cells for concept, cells in concepts.items() if cells},
         lesion=covered_cells(lesion, grid) if lesion is not None else (),
-        artefact=covered_cells(artefact, grid) if artefact is not None else (),
+        artefact=tuple(sorted(marked)),
     )
 
 

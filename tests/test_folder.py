@@ -389,13 +389,25 @@ def test_region_without_mask_or_box_is_unknown(tmp_path):
     assert region_mask(dataset, "globules", "a1", 8) is None
 
 
+def test_artefacts_have_masks_too(tmp_path):
+    root = write_set(tmp_path)
+    mask = np.zeros((32, 40), np.uint8)
+    mask[16:] = 255
+    write_mask(root, "hair", "a1", mask)
+    write_mask(root, "hair", "a2", mask)  # unknown
+    region = region_mask(load_dataset(root, check_images=True), "hair", "a1", 4)
+    assert region.tolist() == [[False] * 4] * 2 + [[True] * 4] * 2
+    write_mask(root, "hair", "a3", mask)  # labelled absent
+    assert only_problem(root, check_images=True).file == "masks/hair/a3.png"
+
+
 def test_mask_paths_cannot_leave_the_folder(tmp_path):
     dataset = load_dataset(write_set(tmp_path))
     with pytest.raises(ValueError, match="cannot be the id"):
         dataset.mask_path("streaks", "../../dataset")
     with pytest.raises(ValueError, match="cannot be the id"):
         dataset.lesion_mask_path("../dataset")
-    with pytest.raises(ValueError, match="No concept"):
+    with pytest.raises(ValueError, match="No concept or artefact"):
         dataset.mask_path("../x", "a1")
 
 

@@ -1,6 +1,7 @@
 """The dermoscopy phantom: what it promises about labels, pictures, masks and files."""
 
 import csv
+import hashlib
 import json
 from pathlib import Path
 from types import MappingProxyType
@@ -233,6 +234,47 @@ def test_an_artefact_is_visible_and_moves_neither_lesion_nor_structures(artefact
     assert not (marked.masks["dots_and_globules"] & ~plain.masks["dots_and_globules"]).any()
 
 
+@pytest.mark.parametrize("artefact", PHANTOM_ARTEFACTS)
+def test_the_mask_of_an_artefact_is_where_it_changes_the_picture(artefact):
+    for seed in range(4):
+        plain, marked = (
+            render_case(np.random.default_rng(seed), frozenset({"streaks"}), frozenset(names))
+            for names in ((), (artefact,))
+        )
+        change = np.abs(plain.image.astype(int) - marked.image).max(axis=2)
+        assert not plain.artefact_masks
+        assert set(marked.artefact_masks) == {artefact}
+        mask = marked.artefact_masks[artefact]
+        near = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5))) > 0  # the lens blurs
+        assert change[mask].mean() > 15
+        assert (change[mask] >= 5).mean() > 0.85
+        assert (change[near] > 25).sum() >= 0.995 * (change > 25).sum()
+        assert change[~near].mean() < 1
+
+
+def test_the_mask_of_an_artefact_leaves_out_what_a_later_one_hides():
+    for seed in range(4):
+        ink, both = (
+            render_case(np.random.default_rng(seed), frozenset(), frozenset(names)).artefact_masks
+            for names in (("ink",), ("ink", "patches"))
+        )
+        plaster = render_case(
+            np.random.default_rng(seed), frozenset(), frozenset({"patches"})
+        ).artefact_masks["patches"]
+        assert (both["patches"] & ~plaster).sum() <= 0.02 * plaster.sum()
+        hidden = cv2.erode(plaster.astype(np.uint8), np.ones((31, 31))) > 0
+        assert not (both["ink"] & hidden).any()
+        assert (both["ink"] & ~plaster).sum() == (ink["ink"] & ~plaster).sum()
+
+
+def test_the_pixels_of_a_seed_stay_what_they_were():
+    """Published figures name seeds; digests are of pictures rendered before artefacts had masks."""
+    digest = hashlib.sha256()
+    for index in range(4):
+        digest.update(phantom_case(5, index, size=SMALL)[1].image.tobytes())
+    assert digest.hexdigest() == "c2a61bc6e9d0c3e814c516db926e188f3ae44e3304d216a73ef8ed85585c0af5"
+
+
 def test_a_mask_leaves_out_what_an_artefact_hides():
     for seed in range(8):
         case = render_case(
@@ -301,9 +343,9 @@ def test_written_folder_matches_its_table(written):
         name = row["image_id"]
         assert cv2.imread(str(out / "images" / row["split"] / f"{name}.jpg")).shape[:2] == (96, 96)
         assert (out / "lesion_masks" / f"{name}.png").exists()
-        for concept in PHANTOM_CONCEPTS:
-            mask = out / "masks" / concept / f"{name}.png"
-            assert mask.exists() == (row[concept] == "1")
+        for seen in (*PHANTOM_CONCEPTS, *PHANTOM_ARTEFACTS):
+            mask = out / "masks" / seen / f"{name}.png"
+            assert mask.exists() == (row[seen] == "1")
             if mask.exists():
                 values = np.unique(cv2.imread(str(mask), cv2.IMREAD_UNCHANGED))
                 assert set(values) <= {0, 255}

@@ -8,7 +8,7 @@ from situations import build, random_situation
 
 import csr_core
 from csr_core import Focus, Force, Ignore, Suppress
-from csr_core.datasets import load_dataset, load_image
+from csr_core.datasets import load_dataset, load_image, region_mask
 from csr_core.spatial_review import (
     KnownRegions,
     covered_cells,
@@ -143,11 +143,21 @@ class TestOnPhantoms:
             assert regions.lesion
             assert regions.artefact == ()
         assert any(regions.concepts for regions in found)
-        half = np.zeros((64, 64), bool)
-        half[:32] = True
-        with_artefact = known_regions(dataset, 0, grid, half)
-        assert with_artefact.artefact == tuple((r, c) for r in range(2) for c in range(4))
-        assert replace(with_artefact, artefact=()) == found[0]
+
+    def test_the_artefacts_named_are_those_marked(self, dataset):
+        grid = (4, 4)
+        for row in range(12):
+            name = dataset.image_ids[row]
+            shown = [
+                covered_cells(mask, grid)
+                for artefact in ("patches", "ruler")
+                if (mask := region_mask(dataset, artefact, name, 256)) is not None
+            ]
+            regions = known_regions(dataset, row, grid, ["patches", "ruler"])
+            assert set(regions.artefact) == {cell for cells in shown for cell in cells}
+            assert replace(regions, artefact=()) == known_regions(dataset, row, grid)
+        with pytest.raises(ValueError, match="No concept or artefact 'thumb'"):
+            known_regions(dataset, 0, grid, ["thumb"])
 
     def test_a_review_streams_over_images(self, dataset, tiny_checkpoints):
         reasoner = csr_core.load(tiny_checkpoints / "first")

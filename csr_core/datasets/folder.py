@@ -90,15 +90,16 @@ class Dataset:
             boxes={name: self.boxes[name] for name in image_ids if name in self.boxes},
         )
 
-    def mask_path(self, concept: str, image_id: str) -> Path | None:
-        """Return the mask file of a concept in an image, or None if there is none.
+    def mask_path(self, name: str, image_id: str) -> Path | None:
+        """Return the mask file of a concept or artefact in an image, or None if there is none.
 
         Raises:
-            ValueError: The data set has no such concept, or the id cannot name a file.
+            ValueError: The data set has neither of that name, or the id cannot name a file.
         """
-        if concept not in self.concepts:
-            raise ValueError(f"No concept {concept!r}; expected one of {', '.join(self.concepts)}.")
-        path = self.root / "masks" / concept / f"{_safe(image_id)}.png"
+        seen = (*self.concepts, *self.artefacts)
+        if name not in seen:
+            raise ValueError(f"No concept or artefact {name!r}; expected one of {', '.join(seen)}.")
+        path = self.root / "masks" / name / f"{_safe(image_id)}.png"
         return path if path.is_file() else None
 
     def lesion_mask_path(self, image_id: str) -> Path | None:
@@ -122,7 +123,7 @@ def load_dataset(root: Path, *, check_images: bool = False, for_training: bool =
     ``dataset.json`` holds name, classes, concepts and optionally artefacts, licence and source;
     ``labels.csv`` image_id, split, diagnosis and a column of 1, 0 or blank per concept and
     artefact; images lie in ``images/<split>/`` or ``images/``. ``boxes.csv``,
-    ``masks/<concept>/<image_id>.png`` and ``lesion_masks/`` are optional.
+    ``masks/<concept or artefact>/<image_id>.png`` and ``lesion_masks/`` are optional.
 
     Args:
         root: Folder of the data set.
@@ -173,29 +174,27 @@ def load_image(dataset: Dataset, row: int) -> RGBArray:
     return decode_image(dataset.image_paths[row], what=f"image {dataset.image_ids[row]}")
 
 
-def region_mask(
-    dataset: Dataset, concept: str, image_id: str, size: int
-) -> NDArray[np.bool_] | None:
-    """Return where a concept is seen in an image, on a square grid.
+def region_mask(dataset: Dataset, name: str, image_id: str, size: int) -> NDArray[np.bool_] | None:
+    """Return where a concept or an artefact is seen in an image, on a square grid.
 
     Args:
         dataset: The data set.
-        concept: Name of the concept.
+        name: Of the concept or artefact.
         image_id: Id of the image.
         size: Side of the grid.
 
     Returns:
-        (size, size) bool, from the mask if there is one, else the union of the concept's boxes;
+        (size, size) bool, from the mask if there is one, else the union of a concept's boxes;
         None if there is neither and the region is unknown.
 
     Raises:
         ImageError: The mask cannot be decoded.
-        ValueError: The data set has no such concept, or the id cannot name a file.
+        ValueError: The data set has neither of that name, or the id cannot name a file.
     """
-    path = dataset.mask_path(concept, image_id)
+    path = dataset.mask_path(name, image_id)
     if path is not None:
         return read_mask(path, size)
-    boxes = [box for box in dataset.boxes.get(image_id, ()) if box.concept == concept]
+    boxes = [box for box in dataset.boxes.get(image_id, ()) if box.concept == name]
     return draw_boxes(boxes, size) if boxes else None
 
 

@@ -1,4 +1,4 @@
-"""Where a concept is seen: boxes.csv and the masks folder."""
+"""Where a concept or an artefact is seen: boxes.csv and the masks folder."""
 
 import struct
 from collections import defaultdict
@@ -76,7 +76,7 @@ def check_masks(
     *,
     decode: bool,
 ) -> None:
-    """Add to ``problems`` what is wrong with ``masks/<concept>/<image_id>.png``.
+    """Add to ``problems`` what is wrong with ``masks/<concept or artefact>/<image_id>.png``.
 
     Args:
         root: Folder of the data set.
@@ -86,10 +86,11 @@ def check_masks(
         decode: Read the pixels too, not only the header of each mask.
     """
     rows = {row.image_id: row for row in labels}
+    seen = (*description.concepts, *description.artefacts)
     for folder in _visible(root / "masks"):
-        if not folder.is_dir() or folder.name not in description.concepts:
+        if not folder.is_dir() or folder.name not in seen:
             file = f"masks/{folder.name}"
-            expected = f"one folder per concept: {', '.join(description.concepts)}"
+            expected = f"one folder per concept or artefact: {', '.join(seen)}"
             problems.append(Problem(file, None, None, shown(folder.name), expected))
             continue
         for path in _visible(folder):
@@ -166,8 +167,9 @@ def _number(text: str) -> float:
         return float("nan")
 
 
-def _is_absent(row: LabelRow, concept: str, description: Description) -> bool:
-    return bool(row.concepts[description.concepts.index(concept)] == 0)
+def _is_absent(row: LabelRow, name: str, description: Description) -> bool:
+    seen = (*description.concepts, *description.artefacts)
+    return (*row.concepts, *row.artefacts)[seen.index(name)] == 0
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -197,7 +199,7 @@ def _check_mask_pixels(path: Path, file: str, absent: bool, problems: list[Probl
         problems.append(Problem(file, None, None, str(error), "a mask that can be decoded"))
         return
     if absent and mask.any():
-        found = "a region of a concept that labels.csv marks 0"
+        found = "a region of what labels.csv marks 0"
         expected = "an empty mask or none"
         problems.append(Problem(file, None, None, found, expected))
 

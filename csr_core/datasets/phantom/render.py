@@ -34,6 +34,9 @@ SIZE_LIMITS = (64, 1024)
 _SUPERSAMPLING = 2
 _HIDDEN = 0.5
 
+# Change of a colour, of about 1 at most, from which an artefact is seen: ten grey levels or so.
+_SEEN = 0.04
+
 # Gains of R, G, B: balanced, reddish, bluish-grey, yellowish cameras and how often each is met.
 _WHITE_BALANCES = np.array(
     [[1.0, 1.0, 1.0], [1.08, 0.92, 0.89], [0.90, 0.98, 1.05], [1.0, 0.99, 0.88]], np.float32
@@ -53,11 +56,14 @@ class PhantomCase:
         image: (size, size, 3) uint8, RGB.
         masks: For each present concept the visible pixels of its region, (size, size) bool.
         lesion_mask: Visible pixels of the lesion, (size, size) bool.
+        artefact_masks: For each artefact the pixels that it visibly changes or hides, its shadow
+            among them, (size, size) bool.
     """
 
     image: NDArray[np.uint8]
     masks: Mapping[str, NDArray[np.bool_]]
     lesion_mask: NDArray[np.bool_]
+    artefact_masks: Mapping[str, NDArray[np.bool_]]
 
 
 def render_case(
@@ -91,11 +97,16 @@ def render_case(
     photo = _compose(skin, lesion, layers)
     photo = _gloss(camera_rng, photo, lesion)
     hidden = np.zeros((canvas, canvas), np.float32)
+    artefact_masks: dict[str, NDArray[np.bool_]] = {}
     for artefact, painter in ARTEFACT_PAINTERS.items():
         stream = np.random.default_rng(artefact_rng.integers(0, 2**63))
         if artefact in artefacts:
-            photo, cover = painter(stream, photo, lesion)
-            hidden = np.maximum(hidden, cover)
+            painted, cover = painter(stream, photo, lesion)
+            covered = _shrink(cover, size) >= _HIDDEN
+            changed = _shrink(np.abs(painted - photo).max(axis=2), size) >= _SEEN
+            artefact_masks = {name: mask & ~covered for name, mask in artefact_masks.items()}
+            artefact_masks[artefact] = changed | covered
+            photo, hidden = painted, np.maximum(hidden, cover)
 
     visible = _shrink(hidden, size) < _HIDDEN
     return PhantomCase(
@@ -105,6 +116,7 @@ def render_case(
             for name, layer in layers.items()
         },
         lesion_mask=_largest_part(_shrink(lesion.depth, size) > 0) & visible,
+        artefact_masks=artefact_masks,
     )
 
 

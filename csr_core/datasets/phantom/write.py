@@ -92,7 +92,7 @@ def write_phantom(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> PhantomSummary:
-    """Render a data set of synthetic dermoscopy with a mask per present concept.
+    """Render a data set of synthetic dermoscopy with a mask per present concept and artefact.
 
     The folder is built beside `out` and moved there when complete, so a stopped run leaves
     nothing that looks like a data set. From more than a few dozen pictures on, several processes
@@ -165,8 +165,8 @@ def _make_folders(root: Path, split_sizes: dict[str, int]) -> None:
     for split, number in split_sizes.items():
         if number:
             (root / "images" / split).mkdir(parents=True)
-    for concept in PHANTOM_CONCEPTS:
-        (root / "masks" / concept).mkdir(parents=True)
+    for name in (*PHANTOM_CONCEPTS, *PHANTOM_ARTEFACTS):
+        (root / "masks" / name).mkdir(parents=True)
     (root / "lesion_masks").mkdir()
 
 
@@ -195,8 +195,8 @@ def _write_case(
         root / "images" / split / f"{name}.jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY)
     )
     _encode(root / "lesion_masks" / f"{name}.png", case.lesion_mask.astype(np.uint8) * 255)
-    for concept, mask in case.masks.items():
-        _encode(root / "masks" / concept / f"{name}.png", mask.astype(np.uint8) * 255)
+    for seen, mask in {**case.masks, **case.artefact_masks}.items():
+        _encode(root / "masks" / seen / f"{name}.png", mask.astype(np.uint8) * 255)
     return labels
 
 
