@@ -36,6 +36,7 @@ class AtlasEntry:
         hits: training vectors of its concept that it is nearest to; 0 is a dead prototype.
         reliance: mean change of the diagnosis when it is silenced, see `reliance_of_prototypes`.
         picture: crop of the training image around the patch, if the checkpoint ships it.
+        discarded: whether a reader threw it out, so that the diagnosis does not heed it.
     """
 
     concept: int
@@ -47,11 +48,15 @@ class AtlasEntry:
     hits: int
     reliance: float
     picture: Path | None = None
+    discarded: bool = False
 
     @property
     def alive(self) -> bool:
-        """Whether any training vector is nearest to it; dead ones are never shown as exemplars."""
-        return self.hits > 0
+        """Whether any training vector is nearest to it and no reader threw it out.
+
+        Others are never shown as exemplars.
+        """
+        return self.hits > 0 and not self.discarded
 
 
 class Atlas:
@@ -88,6 +93,11 @@ class Atlas:
     def hits(self) -> NDArray[np.int64]:
         """(K, M), training vectors that each prototype is nearest to."""
         return np.array([[entry.hits for entry in row] for row in self._entries])
+
+    @property
+    def discarded(self) -> NDArray[np.bool_]:
+        """(K, M), whether each prototype was thrown out."""
+        return np.array([[entry.discarded for entry in row] for row in self._entries])
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -143,6 +153,10 @@ def _entry(record: dict[str, Any], folder: Path, grid: tuple[int, int]) -> Atlas
             raise ValueError(f"{key} is not a whole number from 0")
     if record["row"] >= grid[0] or record["column"] >= grid[1]:
         raise ValueError(f"a patch is outside the grid of {grid[0]} × {grid[1]}")
+    # Atlases of before prototypes could be discarded do not say.
+    discarded = record.get("discarded", False)
+    if type(discarded) is not bool:
+        raise ValueError("discarded is neither true nor false")
     figures = np.array([record["similarity"], record["reliance"]])
     if figures.dtype.kind not in "if" or not np.isfinite(figures).all():
         raise ValueError("similarity and reliance must be numbers")
@@ -156,6 +170,7 @@ def _entry(record: dict[str, Any], folder: Path, grid: tuple[int, int]) -> Atlas
         hits=record["hits"],
         reliance=float(record["reliance"]),
         picture=None if picture is None else folder / picture,
+        discarded=discarded,
     )
 
 

@@ -1,12 +1,20 @@
 """Hit counts, reliance, entries and exemplar pictures of the atlas (Eq. 11)."""
 
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 
-from csr_core.atlas import Atlas, AtlasEntry, prototype_hits, reliance_of_prototypes
+from csr_core.atlas import (
+    Atlas,
+    AtlasEntry,
+    atlas_from_json,
+    atlas_to_json,
+    prototype_hits,
+    reliance_of_prototypes,
+)
 from csr_core.overlays import concept_maps, exemplar_crop
 
 
@@ -24,6 +32,23 @@ class TestAtlas:
         atlas = Atlas([[entry(0, 0, hits=0), entry(0, 1, hits=3)]])
         assert atlas.alive.tolist() == [[False, True]]
         assert not atlas[0, 0].alive
+
+    def test_a_discarded_prototype_is_not_alive_however_many_hits_it_has(self):
+        out = replace(entry(0, 1, hits=3), discarded=True)
+        atlas = Atlas([[entry(0, 0, hits=3), out]])
+        assert atlas.discarded.tolist() == [[False, True]]
+        assert atlas.alive.tolist() == [[True, False]]
+
+    def test_what_was_discarded_is_written_and_read(self, tmp_path):
+        atlas = Atlas([[entry(0, 0), replace(entry(0, 1), discarded=True)]])
+        written = atlas_to_json(atlas)
+        read = atlas_from_json(written, tmp_path, (1, 2), (1, 1))
+        assert read.discarded.tolist() == [[False, True]]
+        del written["entries"][1]["discarded"]  # as older atlases are
+        assert not atlas_from_json(written, tmp_path, (1, 2), (1, 1)).discarded.any()
+        written["entries"][1]["discarded"] = 1
+        with pytest.raises(ValueError, match="neither true nor false"):
+            atlas_from_json(written, tmp_path, (1, 2), (1, 1))
 
     @pytest.mark.parametrize("misplaced", [entry(1, 0), entry(0, 1)])
     def test_a_misplaced_entry_is_refused(self, misplaced):

@@ -1,7 +1,8 @@
 """Training: three stages from labelled images to a checkpoint."""
 
+from csr_core.training.discard import discard_prototypes
 from csr_core.training.processes import Processes
 from csr_core.training.recipe import PRESETS, Recipe
 from csr_core.training.run import train
 
-__all__ = ["PRESETS", "Processes", "Recipe", "train"]
+__all__ = ["PRESETS", "Processes", "Recipe", "discard_prototypes", "train"]
