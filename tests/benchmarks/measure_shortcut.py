@@ -1,0 +1,310 @@
+"""Measure what a shortcut costs, and how much of that edits and discarded prototypes bring back.
+
+    python tests/benchmarks/measure_shortcut.py --work DIR [--shortcut ARTEFACT:CLASS:RATE:RATE]
+                                                [--count N] [--tests N] [--epochs N] [--seed N]
+
+A phantom is trained on whose artefact is tied to a diagnosis. Two test sets show the same lesions:
+in one the artefact is tied as in training, in the other it lies on half of all images, whatever
+they show. The loss is the macro-F1 on the first less that on the second. On the second a reader who
+knows where things are ignores the patches of the artefact or focuses on the lesion, and the
+prototypes that stand for the artefact are discarded and the task head is refitted.
+
+Data and models are kept in DIR, so that a stopped run can be started again.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+import csr_core  # noqa: E402
+from csr_core.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
+from csr_core.datasets import Dataset, load_dataset, load_image  # noqa: E402
+from csr_core.datasets.phantom import Shortcut, parse_shortcut, write_phantom  # noqa: E402
+from csr_core.interventions import ScoredImages  # noqa: E402
+from csr_core.reasoner import EncodedCase, Reasoner  # noqa: E402
+from csr_core.spatial_review import (  # noqa: E402
+    KnownRegions,
+    Mark,
+    known_regions,
+    review_spatially,
+    spatial_edits,
+)
+from csr_core.training import PRESETS, Recipe, discard_prototypes, train  # noqa: E402
+from csr_core.training.roles import assign_roles  # noqa: E402
+
+NEAREST = 25  # training patches that say what a prototype stands for
+UNTIED_RATE = 0.5
+PROTOTYPE_EPOCHS = 3  # more of them were never kept on phantoms
+RESAMPLES = 4000
+TEST_SEEDS = 1_000_000  # added to the seed of the training images
+
+# What is done about the shortcut: marks of the reader, on which of the two models.
+ARMS: Mapping[str, tuple[tuple[Mark, ...], bool]] = {
+    "as it is": ((), False),
+    "ignore artefact": (("ignore",), False),
+    "focus on lesion": (("focus",), False),
+    "focus and ignore": (("focus", "ignore"), False),
+    "discard prototypes": ((), True),
+    "discard and ignore": (("ignore",), True),
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the parts of a measurement are kept."""
+
+    work: Path
+
+    @property
+    def training(self) -> Path:
+        return self.work / "train"
+
+    def test(self, kind: str) -> Path:
+        return self.work / kind
+
+    @property
+    def model(self) -> Path:
+        return self.work / "model"
+
+    @property
+    def refined(self) -> Path:
+        return self.work / "refined"
+
+
+def artefact_prototypes(
+    scores: NDArray[np.float32], on_artefact: NDArray[np.bool_], nearest: int = NEAREST
+) -> NDArray[np.bool_]:
+    """Which prototypes stand for the artefact.
+
+    Args:
+        scores: (N, K, M), of the training images.
+        on_artefact: (N, K, M), whether the patch of each score lies on the artefact.
+        nearest: number of training images looked at for each prototype, those it scores highest.
+
+    Returns:
+        (K, M): the nearest patch, or most of the nearest ones, lie on the artefact.
+    """
+    order = np.argsort(-scores, axis=0, kind="stable")[:nearest]
+    near = np.take_along_axis(on_artefact, order, axis=0)  # (nearest, K, M)
+    return near[0] | (near.mean(axis=0) > 0.5)
+
+
+def resampled_macro_f1(
+    weights: NDArray[np.integer],
+    truth: NDArray[np.int64],
+    predicted: NDArray[np.int64],
+    classes: int,
+) -> NDArray[np.float64]:
+    """Macro-F1 where image i counts weights[r, i] times.
+
+    Args:
+        weights: (R, N).
+        truth: (N,) true classes.
+        predicted: (N,) diagnoses.
+        classes: number of classes; one that is never right counts 0.
+
+    Returns:
+        (R,).
+    """
+    f1 = np.zeros((len(weights), classes))
+    for label in range(classes):
+        right = weights @ ((truth == label) & (predicted == label))
+        named = weights @ ((truth == label).astype(int) + (predicted == label))
+        f1[:, label] = 2 * right / np.maximum(named, 1)
+    return f1.mean(axis=1)
+
+
+def interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    """The middle 95 % of resampled values."""
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def training_scores(
+    reasoner: Reasoner, dataset: Dataset, artefact: str
+) -> tuple[ScoredImages, NDArray[np.bool_]]:
+    """Scores of every image, and whether the patch of each lies on the artefact, (N, K, M)."""
+    scores, places = [], []
+    for row in range(len(dataset)):
+        case = reasoner.encode(load_image(dataset, row))
+        seen = np.zeros(reasoner.grid, bool)
+        for cell in known_regions(dataset, row, reasoner.grid, [artefact]).artefact:
+            seen[cell] = True
+        best = case.similarity_maps.reshape(*case.similarity_scores.shape, -1).argmax(axis=-1)
+        scores.append(case.similarity_scores)
+        places.append(seen.ravel()[best])
+    images = ScoredImages(np.stack(scores), dataset.concept_labels, dataset.diagnoses)
+    return images, np.stack(places)
+
+
+def diagnoses_of(
+    models: Sequence[Reasoner], dataset: Dataset, artefact: str
+) -> dict[str, NDArray[np.int64]]:
+    """Diagnoses (N,) of every image by what is done about the shortcut; models are as trained
+    and refined.
+    """
+    plain, _ = models
+    cases = [plain.encode(load_image(dataset, row)) for row in range(len(dataset))]
+    regions = [known_regions(dataset, row, plain.grid, [artefact]) for row in range(len(dataset))]
+    return {
+        arm: diagnoses_after(models[refined], cases, regions, marks, dataset.diagnoses)
+        for arm, (marks, refined) in ARMS.items()
+    }
+
+
+def diagnoses_after(
+    reasoner: Reasoner,
+    cases: Sequence[EncodedCase],
+    regions: Sequence[KnownRegions],
+    marks: Sequence[Mark],
+    diagnoses: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Diagnoses (N,) of cases after a reader's marks."""
+    # Discarding leaves the similarity maps as they were: both models encode alike.
+    own = (replace(case, model_hash=reasoner.model_hash) for case in cases)
+    revision = review_spatially(
+        reasoner,
+        enumerate(own),
+        lambda row: spatial_edits(regions[row], marks, reasoner.grid),
+        diagnoses,
+    )
+    return revision.after
+
+
+def prepare(
+    place: Place, shortcut: Shortcut, recipe: Recipe, count: int, tests: int, seed: int
+) -> None:
+    """Render the phantoms and train the model, unless that was done."""
+    untied = replace(shortcut, rate_in_class=UNTIED_RATE, rate_elsewhere=UNTIED_RATE)
+    if not place.training.exists():
+        write_phantom(
+            place.training, count, seed, val_fraction=0, test_fraction=0, shortcut=shortcut
+        )
+    for kind, tie in (("tied", shortcut), ("untied", untied)):
+        if not place.test(kind).exists():
+            write_phantom(
+                place.test(kind), tests, seed + TEST_SEEDS,
+                val_fraction=0, test_fraction=1, shortcut=tie,
+            )  # fmt: skip
+    if not place.model.exists():
+        train(load_dataset(place.training), place.model, recipe, seed=seed)
+
+
+def refine(place: Place, artefact: str, recipe: Recipe, seed: int) -> NDArray[np.bool_]:
+    """Discard the prototypes of the artefact; return which these are, (K, M)."""
+    dataset = load_dataset(place.training)
+    roles = assign_roles(dataset, 0.0, recipe.validation, seed)
+    images, on_artefact = training_scores(csr_core.load(place.model), dataset, artefact)
+    discarded = artefact_prototypes(images.scores[roles.fit], on_artefact[roles.fit])
+    refined = discard_prototypes(
+        load_checkpoint(place.model), discarded, images, roles.fit, roles.validation,
+        copies=recipe.concept_dropout, seed=seed,
+    )  # fmt: skip
+    save_checkpoint(refined, place.refined)
+    return discarded
+
+
+def main() -> None:
+    """Render, train, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, required=True, help="folder for data and models")
+    parser.add_argument("--shortcut", default="patches:seborrheic_keratosis:0.95:0.05")
+    parser.add_argument("--count", type=int, default=1000, help="training images")
+    parser.add_argument("--tests", type=int, default=600, help="images of each test set")
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    started = time.monotonic()
+    shortcut, seed = parse_shortcut(arguments.shortcut), arguments.seed
+    recipe = replace(
+        PRESETS["dermoscopy"], epochs=arguments.epochs, prototype_epochs=PROTOTYPE_EPOCHS
+    )
+    place = Place(arguments.work)
+    prepare(place, shortcut, recipe, arguments.count, arguments.tests, seed)
+    discarded = refine(place, shortcut.artefact, recipe, seed)
+    models = [csr_core.load(folder) for folder in (place.model, place.refined)]
+    tests = {
+        kind: load_dataset(place.test(kind), for_training=False) for kind in ("tied", "untied")
+    }
+    found = {kind: diagnoses_of(models, test, shortcut.artefact) for kind, test in tests.items()}
+    truth = tests["tied"].diagnoses
+    figures = compare(truth, found["tied"], found["untied"], len(tests["tied"].classes), seed)
+    report(shortcut, discarded, figures)
+    print(f"{(time.monotonic() - started) / 60:.1f} minutes")
+    settings = {key: str(value) for key, value in vars(arguments).items() if key != "work"}
+    result = {"settings": settings, "discarded": int(discarded.sum()), "figures": figures}
+    (place.work / "figures.json").write_text(json.dumps(result, indent=2) + "\n")
+
+
+def compare(
+    truth: NDArray[np.int64],
+    tied: Mapping[str, NDArray[np.int64]],
+    untied: Mapping[str, NDArray[np.int64]],
+    classes: int,
+    seed: int,
+) -> dict[str, dict[str, tuple[float, float, float]]]:
+    """What each arm is worth.
+
+    Args:
+        truth: (N,) true classes; image i shows the same lesion in both sets.
+        tied: diagnoses (N,) by arm where the artefact is tied to a class.
+        untied: likewise where it is not.
+        classes: number of classes.
+        seed: of the paired bootstrap over lesions.
+
+    Returns:
+        By arm "tied" and "untied", the macro-F1, and "regained", the share of the loss that comes
+        back, each as (value, lower, upper) with a 95 % interval.
+    """
+    N = len(truth)
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(N, np.full(N, 1 / N), RESAMPLES)
+    weights = np.concatenate([np.ones((1, N), int), drawn])  # the first is the sample itself
+    scores = {
+        kind: {arm: resampled_macro_f1(weights, truth, said, classes) for arm, said in arms.items()}
+        for kind, arms in (("tied", tied), ("untied", untied))
+    }
+    start = scores["untied"]["as it is"]
+    loss = scores["tied"]["as it is"] - start
+    figures = {}
+    for arm in ARMS:
+        values = {kind: scores[kind][arm] for kind in scores}
+        values["regained"] = (scores["untied"][arm] - start) / loss
+        figures[arm] = {name: (float(v[0]), *interval(v[1:])) for name, v in values.items()}
+    figures["as it is"]["loss"] = (float(loss[0]), *interval(loss[1:]))
+    return figures
+
+
+def report(
+    shortcut: Shortcut,
+    discarded: NDArray[np.bool_],
+    figures: Mapping[str, Mapping[str, tuple[float, float, float]]],
+) -> None:
+    """Print the table."""
+    print(
+        f"{shortcut.artefact} on {shortcut.rate_in_class:.0%} of {shortcut.diagnosis}, "
+        f"{shortcut.rate_elsewhere:.0%} of others; untied: on {UNTIED_RATE:.0%} of all. "
+        f"{discarded.sum()} of {discarded.size} prototypes discarded."
+    )
+    print(f"{'macro-F1':20}{'tied':>24}{'untied':>24}{'share of the loss':>24}")
+    for arm, values in figures.items():
+        cells = [
+            "{:.3f} [{:.3f}, {:.3f}]".format(*values[name])
+            for name in ("tied", "untied", "regained")
+        ]
+        print(f"{arm:20}" + "".join(f"{cell:>24}" for cell in cells))
+    print("loss {:.3f} [{:.3f}, {:.3f}]".format(*figures["as it is"]["loss"]))
+
+
+if __name__ == "__main__":
+    main()
