@@ -22,6 +22,7 @@ __all__ = [
     "KnownRegions",
     "Mark",
     "covered_cells",
+    "grown_cells",
     "known_regions",
     "review_spatially",
     "spatial_edits",
@@ -67,6 +68,22 @@ def covered_cells(mask: NDArray[np.bool_], grid: tuple[int, int]) -> tuple[Cell,
     if most == 0:
         return ()
     return tuple((int(r), int(c)) for r, c in np.argwhere(cover >= min(LEAST_COVER, most)))
+
+
+def grown_cells(cells: Sequence[Cell], grid: tuple[int, int], reach: int) -> tuple[Cell, ...]:
+    """Add the patches around some patches, whose features see what lies in them.
+
+    Args:
+        cells: rows and columns of patches.
+        grid: rows and columns of all patches, (H, W).
+        reach: how many patches to go in each direction; 0 adds none.
+    """
+    rows, columns = grid
+    near = range(-reach, reach + 1)
+    grown = {
+        (row + down, column + right) for row, column in cells for down in near for right in near
+    }
+    return tuple(sorted((r, c) for r, c in grown if 0 <= r < rows and 0 <= c < columns))
 
 
 def known_regions(

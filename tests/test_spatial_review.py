@@ -12,6 +12,7 @@ from csr_core.datasets import load_dataset, load_image, region_mask
 from csr_core.spatial_review import (
     KnownRegions,
     covered_cells,
+    grown_cells,
     known_regions,
     review_spatially,
     spatial_edits,
@@ -66,6 +67,22 @@ class TestSpatialEdits:
     def test_an_unknown_mark_is_refused(self):
         with pytest.raises(ValueError, match="no mark 'paint'"):
             spatial_edits(self.regions, ["paint"], GRID)
+
+
+class TestGrownCells:
+    def test_patches_around_are_added_up_to_the_edge(self):
+        corner = tuple((r, c) for r in range(2) for c in range(2))
+        assert grown_cells([(0, 0)], (4, 3), 1) == corner
+        assert grown_cells([(3, 2)], (4, 3), 2) == tuple(
+            (r, c) for r in (1, 2, 3) for c in range(3)
+        )
+
+    def test_neighbours_that_meet_are_one(self):
+        assert grown_cells([(0, 0), (0, 2)], (1, 4), 1) == ((0, 0), (0, 1), (0, 2), (0, 3))
+
+    def test_no_reach_and_no_patches_add_nothing(self):
+        assert grown_cells([(1, 1), (0, 2)], (4, 3), 0) == ((0, 2), (1, 1))
+        assert grown_cells([], (4, 3), 2) == ()
 
 
 class TestReview:
