@@ -14,7 +14,8 @@ const KEYS = {
   b: () => setBlind(!session.blind),
   p: () => setPresenting(!studio.hasAttribute("data-presenting")),
   escape: () => {
-    if (!ref("suggestion").hidden) suggestion.close();
+    if (!ref("noticeList").hidden) showNoticeList(false);
+    else if (!ref("suggestion").hidden) suggestion.close();
     else if (studio.hasAttribute("data-presenting")) setPresenting(false);
   },
   h: () => chooseOverlay(session.overlay === "heat" ? "contour" : "heat"),
@@ -65,7 +66,7 @@ function wireControls() {
   ref("brush").addEventListener("click", () => chooseBrush((session.brush + 1) % BRUSHES.length));
   ref("box").addEventListener("click", KEYS.x);
   ref("changeAnswer").addEventListener("click", changeAnswer);
-  ref("notices").addEventListener("click", toggleNotices);
+  wireNotices();
   ref("question").addEventListener("click", lookAtQuestion);
   wireKeeping();
   ref("undo").addEventListener("click", () => goTo(session.entry.position - 1));

@@ -83,10 +83,16 @@ function showNotices(notices) {
   ref("notices").hidden = !notices.length;
 }
 
-function toggleNotices() {
-  const list = ref("noticeList");
-  list.hidden = !list.hidden;
-  ref("notices").setAttribute("aria-expanded", !list.hidden);
+function showNoticeList(isOpen) {
+  ref("noticeList").hidden = !isOpen;
+  ref("notices").setAttribute("aria-expanded", isOpen);
+}
+
+function wireNotices() {
+  ref("notices").addEventListener("click", () => showNoticeList(ref("noticeList").hidden));
+  studio.addEventListener("pointerdown", ({ target }) => {
+    if (!target.closest(".safety")) showNoticeList(false);
+  });
 }
 
 /** Choose the concept of the question, and show where to look. */

@@ -76,7 +76,10 @@ def test_notices_say_what_they_mean_and_what_to_do(studio: Studio):
         "Erase the focus"
     )
     assert items.count() >= count
+    expect(items.first).to_be_hidden()
     notices.click()
+    expect(items.first).to_be_visible()
+    studio.press("Escape")
     expect(items.first).to_be_hidden()
     studio.press("b")
     expect(notices).to_be_hidden()
