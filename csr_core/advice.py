@@ -15,6 +15,7 @@ __all__ = [
     "Question",
     "ask_next",
     "influence",
+    "margins_of",
     "presence",
     "spoken",
     "strongest_group",
@@ -152,6 +153,20 @@ def influence(rejected: NDArray[np.float64], confirmed: NDArray[np.float64]) -> 
         (...), in [0, 1].
     """
     return np.abs(confirmed - rejected).max(axis=-1)
+
+
+def margins_of(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far the two likeliest classes are apart.
+
+    Args:
+        probabilities: (..., classes).
+
+    Returns:
+        (...), in [0, 1]; 1 where there is but one class.
+    """
+    ordered = np.sort(probabilities, axis=-1)
+    second = ordered[..., -2] if ordered.shape[-1] > 1 else 0.0
+    return ordered[..., -1] - second
 
 
 def strongest_group(concept_map: NDArray[np.float32]) -> tuple[Cell, ...]:

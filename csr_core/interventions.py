@@ -13,10 +13,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from csr_core.advice import presence, uncertainty
+from csr_core.advice import margins_of, presence, uncertainty
 from csr_core.evidence import Semantics
 from csr_core.metrics import macro_f1
-from csr_core.revision import Effect, Revision, margins_of
+from csr_core.revision import Effect, Revision
 from csr_core.score_model import CONFIRM, LEAVE, REJECT, Calls, Ledger, ScoreModel
 
 __all__ = [

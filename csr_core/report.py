@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from csr_core.advice import spoken
+from csr_core.advice import margins_of, spoken
 from csr_core.edits import Edit
 from csr_core.evidence import merge_edits
 from csr_core.reasoner import EncodedCase, Reasoner, Verdict
@@ -233,7 +233,7 @@ def _facts(
     return (
         ("Image", image if with_image else f"{image}; the image was left out of this report"),
         ("Model's diagnosis", _change(*(spoken(answer) for answer in answers))),
-        ("Margin", _change(*(f"{_margin(verdict):.2f}" for verdict in (before, after)))),
+        ("Margin", _change(*(f"{margins_of(v.probabilities):.2f}" for v in (before, after)))),
         ("Reviewer's own call", f"{_named(session.own_call)}{blind if session.own_call else ''}"),
         ("Agreed diagnosis", _named(session.verdict)),
         ("Edits are read", SEMANTICS[session.semantics]),
@@ -246,11 +246,6 @@ def _facts(
 
 def _named(diagnosis: str | None) -> str:
     return "not given" if diagnosis is None else spoken(diagnosis)
-
-
-def _margin(verdict: Verdict) -> float:
-    ordered = np.sort(verdict.probabilities)
-    return float(ordered[-1] - ordered[-2]) if len(ordered) > 1 else 1.0
 
 
 def _pictures(

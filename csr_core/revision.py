@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from csr_core.metrics import macro_f1
 
-__all__ = ["Effect", "Revision", "margins_of", "pooled"]
+__all__ = ["Effect", "Revision", "pooled"]
 
 
 @dataclass(frozen=True)
@@ -101,16 +101,3 @@ def pooled(revisions: Sequence[Revision]) -> Revision:
         name: np.concatenate([getattr(part, name) for part in revisions]) for name in fields
     }
     return replace(revisions[0], **whole)
-
-
-def margins_of(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far the two likeliest classes are apart.
-
-    Args:
-        probabilities: (..., classes), at least two of them.
-
-    Returns:
-        (...), in [0, 1].
-    """
-    ordered = np.sort(probabilities, axis=-1)
-    return ordered[..., -1] - ordered[..., -2]

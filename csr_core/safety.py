@@ -7,19 +7,16 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from csr_core.advice import presence, spoken
+from csr_core.advice import margins_of, presence, spoken
 from csr_core.edits import Cell, Edit, Focus, Force
 from csr_core.evidence import Profiles, Semantics, concept_index, merge_edits
-from csr_core.familiarity import Familiarity, ScoreRange, fit_familiarity, fit_score_range
+from csr_core.familiarity import Familiarity, ScoreRange
 from csr_core.reasoner import EncodedCase, Reasoner, Verdict
 
 __all__ = [
-    "Familiarity",
+    "UNDECIDED_MARGIN",
     "Level",
     "Notice",
-    "ScoreRange",
-    "fit_familiarity",
-    "fit_score_range",
     "focus_effect",
     "mismatch",
     "model_limits",
@@ -97,12 +94,10 @@ def safety_notices(
 
 def undecided(verdict: Verdict, classes: Sequence[str]) -> Notice | None:
     """Warn if the two likeliest diagnoses are less than 0.3 apart."""
-    if len(classes) < 2:
-        return None
-    second, first = np.argsort(verdict.probabilities, kind="stable")[-2:]
-    margin = verdict.probabilities[first] - verdict.probabilities[second]
+    margin = margins_of(verdict.probabilities)
     if margin >= UNDECIDED_MARGIN:
         return None
+    second, first = np.argsort(verdict.probabilities, kind="stable")[-2:]
     return Notice(
         "caution",
         "undecided",

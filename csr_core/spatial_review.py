@@ -12,11 +12,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from csr_core.advice import margins_of
 from csr_core.datasets import Dataset, lesion_mask, region_mask
 from csr_core.edits import Cell, Edit, Focus, Force, Ignore, Suppress
 from csr_core.evidence import Semantics
 from csr_core.reasoner import EncodedCase, Reasoner
-from csr_core.revision import Revision, margins_of
+from csr_core.revision import Revision
 
 __all__ = [
     "KnownRegions",

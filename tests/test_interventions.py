@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from situations import CONCEPTS, K, M, random_situation, seeds, semantics
 
 from csr_core import Confirm, EditError, Reject
-from csr_core.advice import ask_next, presence
+from csr_core.advice import ask_next, margins_of, presence
 from csr_core.curves import intervention_figure, intervention_picture
 from csr_core.evidence import Profiles
 from csr_core.interventions import (
@@ -22,7 +22,7 @@ from csr_core.interventions import (
     intervention_curve,
     question_order,
 )
-from csr_core.revision import Revision, margins_of, pooled
+from csr_core.revision import Revision, pooled
 from csr_core.score_model import LEAVE, REJECT, ScoreModel, edited_scores
 
 policies = st.sampled_from(POLICIES)

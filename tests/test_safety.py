@@ -11,12 +11,14 @@ from situations import build, random_situation
 
 from csr_core import EditError, Erase, Focus, Force, Suppress
 from csr_core.calibration import Calibration
-from csr_core.familiarity import CalibrationError
-from csr_core.safety import (
+from csr_core.familiarity import (
+    CalibrationError,
     Familiarity,
     ScoreRange,
     fit_familiarity,
     fit_score_range,
+)
+from csr_core.safety import (
     focus_effect,
     mismatch,
     model_limits,

@@ -19,13 +19,13 @@ from csr_core.interventions import (
     choose_plan,
 )
 from csr_core.revision import Revision, pooled
+from csr_core.safety import UNDECIDED_MARGIN
 from csr_core.score_model import ScoreModel
 
 __all__ = ["review_curves", "review_figures"]
 
 TRIGGERS = (0.1, 0.2, 0.3, 0.4, 0.5)
-"""Margins to choose from; the paper's is 0.3."""
-PAPER_TRIGGER = 0.3
+"""Margins to choose from; `UNDECIDED_MARGIN`, the paper's, is among them."""
 
 PROTOCOL = (
     "A simulated reader knows the true concepts and answers questions about them; unknown ones are "
@@ -63,7 +63,7 @@ def review_figures(
         every = Plan(semantics=semantics)
         fixed = {
             "all concepts": every,
-            "margin 0.3": Plan(threshold=PAPER_TRIGGER, semantics=semantics),
+            "margin 0.3": Plan(threshold=UNDECIDED_MARGIN, semantics=semantics),
         }
         figures[semantics] = {
             name: _worth(pooled([ask_reader(model, held, plan)[-1] for model, _, held in parts]))
@@ -95,7 +95,7 @@ def review_curves(
     parts = [_fold(arrays, labels, diagnoses) for arrays in folds]
     curves = []
     for semantics, threshold, policy in product(
-        get_args(Semantics), (None, PAPER_TRIGGER), POLICIES
+        get_args(Semantics), (None, UNDECIDED_MARGIN), POLICIES
     ):
         plan = Plan(policy, semantics=semantics, threshold=threshold)
         reviews = [ask_reader(model, held, plan) for model, _, held in parts]
