@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from csr_core.intervals import INTERVAL_PROTOCOL, bootstrap, f1_from_sums, f1_terms
+from csr_core.intervals import (
+    INTERVAL_PROTOCOL,
+    bootstrap,
+    f1_from_sums,
+    f1_terms,
+    macro_f1_difference,
+)
 from csr_core.metrics import PointingGame, area_under_curve, average_precision, prototype_use
 from csr_core.reliability import CALIBRATION_PROTOCOL, brier_score, measure_reliability
 
@@ -166,19 +172,10 @@ def _difference(
     truth: NDArray[np.int64], ours: NDArray[np.float64], theirs: NDArray[np.float64]
 ) -> dict[str, Any]:
     """Macro-F1 of one model minus that of another on the same images."""
-    classes = ours.shape[1]
-    terms = np.stack(
-        [f1_terms(truth, logits.argmax(axis=1), classes) for logits in (ours, theirs)], axis=1
-    )  # (N, 2, 2, classes)
-
-    def difference(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-        macro = f1_from_sums(sums).mean(axis=-1)  # (..., 2)
-        return macro[..., 0] - macro[..., 1]
-
-    return {
-        "macro_f1": float(difference(terms.sum(axis=0, dtype=np.float64))),
-        "interval": bootstrap(terms, difference).tolist(),
-    }
+    difference, interval = macro_f1_difference(
+        truth, ours.argmax(axis=1), theirs.argmax(axis=1), ours.shape[1]
+    )
+    return {"macro_f1": difference, "interval": interval}
 
 
 def _concept_figures(

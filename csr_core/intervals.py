@@ -10,7 +10,13 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["INTERVAL_PROTOCOL", "bootstrap", "f1_from_sums", "f1_terms"]
+__all__ = [
+    "INTERVAL_PROTOCOL",
+    "bootstrap",
+    "f1_from_sums",
+    "f1_terms",
+    "macro_f1_difference",
+]
 
 RESAMPLES = 2000
 SEED = 0
@@ -69,6 +75,33 @@ def f1_from_sums(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     right, occurring = sums[..., 0, :], sums[..., 1, :]
     return np.divide(2 * right, occurring, out=np.zeros_like(right), where=occurring > 0)
+
+
+def macro_f1_difference(
+    truth: NDArray[np.integer],
+    one: NDArray[np.integer],
+    other: NDArray[np.integer],
+    classes: int,
+) -> tuple[float, list[float]]:
+    """Macro-F1 of one prediction minus that of another on the same images, with its interval.
+
+    Args:
+        truth: (N,) class indices.
+        one: (N,) predicted class indices.
+        other: (N,) likewise.
+        classes: number of classes.
+
+    Returns:
+        The difference, and the lower and upper end of its paired interval.
+    """
+    terms = np.stack([f1_terms(truth, said, classes) for said in (one, other)], axis=1)
+
+    def difference(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        macro = f1_from_sums(sums).mean(axis=-1)  # (..., 2)
+        return macro[..., 0] - macro[..., 1]
+
+    whole = difference(terms.sum(axis=0, dtype=np.float64))
+    return float(whole), bootstrap(terms, difference).tolist()
 
 
 def _resampled_sums(terms: NDArray[np.float64], seed: int) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csr_core.evidence import Profiles, Semantics
-from csr_core.intervals import bootstrap, f1_from_sums, f1_terms
+from csr_core.intervals import macro_f1_difference
 from csr_core.interventions import (
     POLICIES,
     Choice,
@@ -115,23 +115,10 @@ def _fold(
 
 def _worth(revision: Revision) -> dict[str, Any]:
     """The effect of a review, and how sure its change of macro-F1 is."""
-    terms = np.stack(
-        [
-            f1_terms(revision.truth, predicted, revision.classes)
-            for predicted in (revision.before, revision.after)
-        ],
-        axis=1,
-    )  # (N, 2, 2, classes): before and after
-
-    def change(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-        before, after = np.moveaxis(f1_from_sums(sums).mean(axis=-1), -1, 0)
-        return after - before
-
-    effect = revision.effect()
-    return effect.to_json() | {
-        "macro_f1_change": effect.macro_f1 - effect.macro_f1_before,
-        "interval": bootstrap(terms, change).tolist(),
-    }
+    change, interval = macro_f1_difference(
+        revision.truth, revision.after, revision.before, revision.classes
+    )
+    return revision.effect().to_json() | {"macro_f1_change": change, "interval": interval}
 
 
 def _told(choice: Choice) -> dict[str, Any]:
