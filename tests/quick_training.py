@@ -21,6 +21,22 @@ def run(dataset: Dataset, out: Path, recipe: Recipe = QUICK, seed: int = SEED) -
     return weights_hash(out)
 
 
+def train_command(data: Path, out: Path) -> list[str]:
+    """What trains the same on the command line as `run` does."""
+    options = {
+        "--data": data,
+        "--out": out,
+        "--preset": "quick",
+        "--backbone": QUICK.backbone,
+        "--epochs": EPOCHS,
+        "--weights": "random",
+        "--seed": SEED,
+        "--holdout": HOLDOUT,
+    }
+    arguments = (str(part) for option in options.items() for part in option)
+    return ["-m", "csr_core", "train", *arguments]
+
+
 def weights_hash(folder: Path) -> str:
     return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from precise_training import RECIPE, train_precisely
-from quick_training import EPOCHS, HOLDOUT, QUICK, ROOT, SEED
+from quick_training import EPOCHS, HOLDOUT, QUICK, ROOT, SEED, train_command
 from torch import nn
 
 import csr_core
@@ -80,17 +80,7 @@ class TestTwoProcesses:
         train(phantom, tmp_path / "one", QUICK, seed=SEED, holdout=HOLDOUT)
         out = tmp_path / "two"
         state = tmp_path / ".two.work" / "first" / "stage1.json"
-        options = {
-            "--data": phantom.root,
-            "--out": out,
-            "--preset": "quick",
-            "--backbone": QUICK.backbone,
-            "--epochs": EPOCHS,
-            "--weights": "random",
-            "--seed": SEED,
-            "--holdout": HOLDOUT,
-        }
-        command = ["-m", "csr_core", "train", *(part for o in options.items() for part in o)]
+        command = train_command(phantom.root, out)
         with launched(*command) as process:
             deadline = time.monotonic() + 120
             while not state.exists() and process.poll() is None and time.monotonic() < deadline:

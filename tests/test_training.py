@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from quick_training import EPOCHS, HOLDOUT, QUICK, ROOT, SEED, run, weights_hash
+from quick_training import EPOCHS, HOLDOUT, QUICK, ROOT, SEED, run, train_command, weights_hash
 
 import csr_core
 from csr_core.datasets import load_image
@@ -196,18 +196,7 @@ class TestKilledRuns:
     def test_a_killed_process_is_resumed_to_the_same_result(self, trained, phantom, tmp_path):
         out = tmp_path / "model"
         state = tmp_path / ".model.work" / "first" / "stage1.json"
-        options = {
-            "--data": phantom.root,
-            "--out": out,
-            "--preset": "quick",
-            "--backbone": QUICK.backbone,
-            "--epochs": EPOCHS,
-            "--weights": "random",
-            "--seed": SEED,
-            "--holdout": HOLDOUT,
-        }
-        command = [sys.executable, "-m", "csr_core", "train"]
-        command += [str(part) for option in options.items() for part in option]
+        command = [sys.executable, *train_command(phantom.root, out)]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE

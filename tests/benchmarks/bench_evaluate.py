@@ -9,23 +9,15 @@ turns, and the fastest round of each counts: other work on the computer only slo
 import argparse
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+from timing import milliseconds
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = 5
 TARGET = 1.3
-
-
-def milliseconds(work: Callable[[], object]) -> float:
-    """Time one call."""
-    started = time.perf_counter()
-    work()
-    return (time.perf_counter() - started) * 1000
 
 
 def main() -> None:

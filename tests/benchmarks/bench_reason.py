@@ -9,24 +9,16 @@ so that whatever else the computer does meets them alike.
 import argparse
 import statistics
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+from timing import milliseconds
 
 ROOT = Path(__file__).parents[2]
 CELLS = 20
 REASONS_PER_ROUND = 20
 TARGET_REASON, TARGET_ENCODE = 1 / 30, 1.3  # of encoding, of the backbone
-
-
-def milliseconds(work: Callable[[], object]) -> float:
-    """Time one call."""
-    started = time.perf_counter()
-    work()
-    return (time.perf_counter() - started) * 1000
 
 
 def main() -> None:

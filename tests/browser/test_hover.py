@@ -1,11 +1,12 @@
 """Hover what-if: the browser foretells what the server would answer."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 from visit import ROOT, Studio
 
 from csr_core.cases import CaseStore
@@ -29,6 +30,21 @@ SHORTEST = """([opened, edits]) => {
 READING = "[data-ref=reading]"
 
 
+BothSides = tuple[ReviewService, dict, Page]
+
+
+@pytest.fixture
+def both_sides(browser: Browser, tiny_checkpoints: Path) -> Iterator[BothSides]:
+    """A service, a case that it opened, and a page with the scripts that reason by themselves."""
+    service = ReviewService(Models(tiny_checkpoints), ROOT / "assets" / "cases", CaseStore())
+    opened = service.open_bundled("first", service.start()["cases"][0]["name"])
+    page = browser.new_page()
+    for script in ("evidence.js", "wire.js"):
+        page.add_script_tag(path=ROOT / "assets" / script)
+    yield service, opened, page
+    page.close()
+
+
 def random_edit(rng: np.random.Generator, kinds: list[str], concepts: list[str]) -> dict:
     kind = str(rng.choice(kinds))
     edit: dict = {"kind": kind}
@@ -48,12 +64,8 @@ def random_edit(rng: np.random.Generator, kinds: list[str], concepts: list[str])
 
 
 @pytest.mark.parametrize("semantics", ["calibrated", "paper"])
-def test_browser_and_server_agree(browser: Browser, tiny_checkpoints: Path, semantics: str):
-    service = ReviewService(Models(tiny_checkpoints), ROOT / "assets" / "cases", CaseStore())
-    opened = service.open_bundled("first", service.start()["cases"][0]["name"])
-    page = browser.new_page()
-    for script in ("evidence.js", "wire.js"):
-        page.add_script_tag(path=ROOT / "assets" / script)
+def test_browser_and_server_agree(both_sides: BothSides, semantics: str):
+    service, opened, page = both_sides
     rng = np.random.default_rng(3)
     strokes = ["suppress", "force", "ignore", "focus", "erase"]
     answers = set()
@@ -68,18 +80,13 @@ def test_browser_and_server_agree(browser: Browser, tiny_checkpoints: Path, sema
         assert here == pytest.approx(there["verdict"]["probabilities"], abs=1e-6)
         answers.add(tuple(there["verdict"]["probabilities"]))
     assert len(answers) > 25, "most answers must differ, or their agreement says little"
-    page.close()
 
 
 @pytest.mark.parametrize("semantics", ["calibrated", "paper"])
 def test_the_shortest_list_of_edits_has_the_same_answer_to_the_last_bit(
-    browser: Browser, tiny_checkpoints: Path, semantics: str
+    both_sides: BothSides, semantics: str
 ):
-    service = ReviewService(Models(tiny_checkpoints), ROOT / "assets" / "cases", CaseStore())
-    opened = service.open_bundled("first", service.start()["cases"][0]["name"])
-    page = browser.new_page()
-    for script in ("evidence.js", "wire.js"):
-        page.add_script_tag(path=ROOT / "assets" / script)
+    service, opened, page = both_sides
     rng = np.random.default_rng(4)
     kinds = ["suppress", "force", "ignore", "focus", "erase", "reject", "confirm"]
     for length in range(60):
@@ -88,7 +95,6 @@ def test_the_shortest_list_of_edits_has_the_same_answer_to_the_last_bit(
         assert len(shortest) <= 1 + 2 * len(opened["concepts"])
         answers = [service.reason(opened["key"], made, semantics) for made in (edits, shortest)]
         assert answers[0] == answers[1]
-    page.close()
 
 
 @pytest.mark.parametrize("tool", ["suppress", "force", "ignore", "focus"])
