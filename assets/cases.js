@@ -20,8 +20,7 @@ function buildStrip() {
 }
 
 function uploadedSource(file, title) {
-  const id = Date.now().toString(36) + Math.random().toString(36).slice(2);
-  return { id, file, title };
+  return { id: freshId(), file, title };
 }
 
 async function open(source) {

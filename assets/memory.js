@@ -4,6 +4,11 @@
 const REMEMBERED_FOR = 24 * 3600 * 1000;
 const CLAIM_PATIENCE = 1000; // a page that is being reloaded may hold its claim a moment longer
 
+/** A name that nothing else has, also where `crypto.randomUUID` is missing. */
+function freshId() {
+  return Date.now().toString(36) + Math.random().toString(36).slice(2);
+}
+
 /**
  * Records by name, one set a tab, in IndexedDB.
  *
@@ -56,7 +61,7 @@ function makeMemory(onFailure) {
         database = await openDatabase();
         tab = sessionStorage.getItem("csr-tab");
         if (tab && (await claim(tab))) return;
-        tab = Date.now().toString(36) + Math.random().toString(36).slice(2);
+        tab = freshId();
         sessionStorage.setItem("csr-tab", tab);
         await claim(tab);
       } catch {
