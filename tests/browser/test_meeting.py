@@ -82,6 +82,7 @@ def test_presenting_hides_controls_enlarges_type_and_keeps_the_keys(studio: Stud
     for name in ("tools", "strip", "model", "undo"):
         expect(part(studio, name)).to_be_hidden()
     assert float(studio.page.evaluate(size)[:-2]) >= 18
+    studio.wait_for_layout()
     studio.press("f")
     studio.click(5, 5)
     assert "1 patch" in studio.chips()[0]

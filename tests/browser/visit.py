@@ -121,6 +121,11 @@ class Studio:
     def press(self, key: str) -> None:
         self.page.keyboard.press(key)
 
+    def wait_for_layout(self) -> None:
+        """Wait until what observes sizes has followed a change of them, which takes a frame."""
+        frame = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+        self.page.evaluate(frame)
+
     def numbers(self) -> list[str]:
         """Every figure of the evidence panel."""
         rows = ".diagnoses [aria-label], .concepts [aria-label]"
