@@ -1,0 +1,1 @@
+"""The annotation studio: what readers mark, kept for good, and turned into training data."""
