@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tqdm import tqdm
 from csr_core.datasets import Dataset
 from csr_core.metrics import macro_f1
 from csr_core.network import CSRNetwork
+from csr_core.training.depthwise import quick_depthwise
 from csr_core.training.images import (
     batches,
     image_batches,
@@ -146,7 +148,11 @@ def train_concept_model(
             colours = random_colours(size, generator).to(processes.device)
             image = warp(image.to(processes.device), views[own], recipe.image_size)
             image = recolour(image, colours[own]).contiguous(memory_format=torch.channels_last)
-            with _autocast(processes.device, recipe), processes.pooled_batch_norm():
+            with (
+                _autocast(processes.device, recipe),
+                _quick(model, processes.device),
+                processes.pooled_batch_norm(),
+            ):
                 cams, diagnosis_logits = model(image, partial(processes.gather, size=size))
             loss = concept_model_loss(
                 cams, diagnosis_logits, targets, rows, views, model.region_loss, recipe
@@ -185,6 +191,10 @@ def train_concept_model(
 
 def _autocast(device: torch.device, recipe: Recipe) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=recipe.half_precision)
+
+
+def _quick(model: nn.Module, device: torch.device) -> AbstractContextManager[None]:
+    return quick_depthwise(model) if device.type == "cpu" else nullcontext()
 
 
 @torch.inference_mode()
