@@ -14,7 +14,7 @@ from csr_core.evidence import Profiles
 from csr_core.figures import REGION_SIZE, Observations, observed_figures, prototype_figures
 from csr_core.files import read_json
 from csr_core.inference import Outputs, run_network
-from csr_core.metrics import evidence_outside, pointing_game
+from csr_core.metrics import evidence_outside, pointing_games
 from csr_core.network import CSRNetwork
 from csr_core.reasoner import Reasoner
 
@@ -118,7 +118,14 @@ def observe(
         logits={"csr": outputs.logits} | others,
         presence=presence(outputs.scores, profiles),
         concept_logits=outputs.concept_logits,
-        game=pointing_game(outputs.concept_maps, regions),
+        games=pointing_games(
+            {
+                "best_prototype": outputs.concept_maps,
+                "mean_of_prototypes": outputs.mean_maps,
+                "concept_head": outputs.cams,
+            },
+            regions,
+        ),
         outside=evidence_outside(contributions, outputs.peaks, patches),
         area_outside=patches.mean(axis=1),
     )

@@ -23,9 +23,11 @@ __all__ = ["REGION_SIZE", "Observations", "observed_figures", "prototype_figures
 
 REGION_SIZE = 256
 POINTING_PROTOCOL = (
-    "A hit is a largest pixel of the concept's map, max over its prototypes, inside the region of "
-    f"that concept; maps upsampled bicubically to {REGION_SIZE} px; every (image, concept) pair "
-    "with a region counts; a random point hits with the mean area of the regions."
+    "A hit is a largest pixel of the concept's map inside the region of that concept; maps "
+    f"upsampled bicubically to {REGION_SIZE} px; every (image, concept) pair with a region counts; "
+    "a random point hits with the mean area of the regions. `mean` is over concepts, `pairs` over "
+    "pairs. Maps: the similarity of the best prototype at each patch, as it is painted; the mean "
+    "similarity over the concept's prototypes; the activation map of the concept head."
 )
 OUTSIDE_PROTOCOL = (
     "Of all positive contributions of prototypes to the model's own diagnosis, the share whose "
@@ -50,7 +52,7 @@ class Observations:
         logits: (N, classes) of each model, "csr" among them.
         presence: (N, K), where similarity scores lie between their profiles.
         concept_logits: (N, K), of the concept head.
-        game: the pointing game on these images.
+        games: the pointing game on these images, by kind of map; "best_prototype" is among them.
         outside: (N,), share of the evidence outside the lesion, NaN where that is unknown.
         area_outside: (N,), share of the image outside the lesion, NaN likewise.
     """
@@ -60,7 +62,7 @@ class Observations:
     logits: Mapping[str, NDArray[np.float64]]
     presence: NDArray[np.float64]
     concept_logits: NDArray[np.float32]
-    game: PointingGame
+    games: Mapping[str, PointingGame]
     outside: NDArray[np.float64]
     area_outside: NDArray[np.float64]
 
@@ -97,7 +99,7 @@ def observed_figures(
         "concept_head": _concept_figures(seen.labels, seen.concept_logits, concepts),
         "protocol": CONCEPT_PROTOCOL,
     }
-    figures |= _pointing_figures(seen.game, concepts) | _outside_figures(seen)
+    figures |= _pointing_figures(seen.games, concepts) | _outside_figures(seen)
     figures["protocol"] = {
         "intervals": INTERVAL_PROTOCOL,
         "calibration": CALIBRATION_PROTOCOL,
@@ -199,32 +201,45 @@ def _concept_figures(
     return figures | {"by_concept": by_concept}
 
 
-def _pointing_figures(game: PointingGame, concepts: Sequence[str]) -> dict[str, Any]:
-    judged = game.pairs > 0
-    if not judged.any():
+def _pointing_figures(games: Mapping[str, PointingGame], concepts: Sequence[str]) -> dict[str, Any]:
+    """Hits of the maps that are painted, and beside them those of the other maps."""
+    if not any(game.judged.any() for game in games.values()):
         return {}
+    figures = {kind: _game_figures(game, concepts) for kind, game in games.items()}
+    painted = figures.pop("best_prototype")
+    return {"pointing_game": painted | {"other_maps": figures, "protocol": POINTING_PROTOCOL}}
+
+
+def _game_figures(game: PointingGame, concepts: Sequence[str]) -> dict[str, Any]:
+    judged = game.pairs > 0
     terms = np.stack([game.hit, game.judged], axis=1)[..., judged]  # (N, 2, concepts judged)
 
     def mean_rate(sums: NDArray[np.float64]) -> NDArray[np.float64]:
         rates = np.ma.masked_invalid(game.rates(sums[:, 0], sums[:, 1]))
         return rates.mean(axis=1).filled(np.nan)
 
+    def rate_of_pairs(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        return game.rates(sums[:, 0].sum(axis=1), sums[:, 1].sum(axis=1))
+
     return {
-        "pointing_game": {
-            "mean": float(game.hits[judged].mean()),
-            "interval": bootstrap(terms, mean_rate).tolist(),
-            "random_point": float(game.random[judged].mean()),
-            "by_concept": {
-                name: {
-                    "hits": float(game.hits[concept]),
-                    "random_point": float(game.random[concept]),
-                    "pairs": int(game.pairs[concept]),
-                }
-                for concept, name in enumerate(concepts)
-                if judged[concept]
-            },
-            "protocol": POINTING_PROTOCOL,
-        }
+        "mean": float(game.hits[judged].mean()),
+        "interval": bootstrap(terms, mean_rate).tolist(),
+        "random_point": float(game.random[judged].mean()),
+        "pairs": {
+            "hits": float(game.hit.sum() / game.judged.sum()),
+            "interval": bootstrap(terms, rate_of_pairs).tolist(),
+            "random_point": float(game.area.sum() / game.judged.sum()),
+            "count": int(game.judged.sum()),
+        },
+        "by_concept": {
+            name: {
+                "hits": float(game.hits[concept]),
+                "random_point": float(game.random[concept]),
+                "pairs": int(game.pairs[concept]),
+            }
+            for concept, name in enumerate(concepts)
+            if judged[concept]
+        },
     }
 
 

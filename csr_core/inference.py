@@ -29,16 +29,23 @@ class Outputs:
         scores: s, (N, K, M) float32 (Eq. 10).
         peaks: (N, K, M), flat index h·W + w of the patch each score was found in.
         concept_maps: (N, K, H, W) float32, at each patch the similarity of the best prototype.
+        mean_maps: (N, K, H, W) float32, at each patch the mean similarity over the prototypes.
+        cams: concept activation maps, (N, K, H, W) float32.
         pooled: spatial mean of the features, (N, C) float32.
-        concept_logits: spatial mean of the concept activation maps, (N, K) float32.
     """
 
     logits: NDArray[np.float64]
     scores: NDArray[np.float32]
     peaks: NDArray[np.int64]
     concept_maps: NDArray[np.float32]
+    mean_maps: NDArray[np.float32]
+    cams: NDArray[np.float32]
     pooled: NDArray[np.float32]
-    concept_logits: NDArray[np.float32]
+
+    @property
+    def concept_logits(self) -> NDArray[np.float32]:
+        """Spatial mean of the concept activation maps, (N, K) float32."""
+        return self.cams.mean(axis=(2, 3))
 
 
 @torch.inference_mode()
@@ -70,8 +77,9 @@ def run_network(network: CSRNetwork, dataset: Dataset, rows: NDArray[np.int64]) 
                     output.similarity_scores.cpu().numpy(),
                     flat.argmax(axis=-1),
                     concept_maps(maps),
+                    maps.mean(axis=2),
+                    output.cams.cpu().numpy(),
                     output.features.mean(dim=(2, 3)).cpu().numpy(),
-                    output.cams.mean(dim=(2, 3)).cpu().numpy(),
                 )
             )
             bar.update(len(image))

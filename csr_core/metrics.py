@@ -1,6 +1,6 @@
 """Figures a model is judged by, each with its protocol."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -17,7 +17,7 @@ __all__ = [
     "evidence_outside",
     "f1_by_class",
     "macro_f1",
-    "pointing_game",
+    "pointing_games",
     "prototype_use",
 ]
 
@@ -99,36 +99,37 @@ class PointingGame:
         return np.divide(sums, pairs, out=np.full(pairs.shape, np.nan), where=pairs > 0)
 
 
-def pointing_game(
-    concept_maps: NDArray[np.float32], regions: Iterable[Sequence[NDArray[np.bool_] | None]]
-) -> PointingGame:
+def pointing_games(
+    maps: Mapping[str, NDArray[np.float32]],
+    regions: Iterable[Sequence[NDArray[np.bool_] | None]],
+) -> dict[str, PointingGame]:
     """Does the peak of each concept's map fall inside the region where the concept is seen?
 
     Every (image, concept) pair with a region counts, whatever the model says of it. Maps are
     upsampled bicubically to the size of the region and the first largest pixel is taken.
 
     Args:
-        concept_maps: (N, K, H, W), one map a concept.
+        maps: of each kind (N, K, H, W), one map a concept.
         regions: of each of the N images K masks, or None where it has no region of a concept.
 
     Returns:
-        Hits of each pair.
+        Hits of each pair, by kind of map.
     """
-    N, K = concept_maps.shape[:2]
-    judged, hit = np.zeros((N, K), dtype=bool), np.zeros((N, K), dtype=bool)
-    area = np.zeros((N, K))
+    N, K = next(iter(maps.values())).shape[:2]
+    judged, area = np.zeros((N, K), dtype=bool), np.zeros((N, K))
+    hits = {kind: np.zeros((N, K), dtype=bool) for kind in maps}
     for image, masks in enumerate(regions):
         for concept, region in enumerate(masks):
             if region is None or not region.any():
                 continue
-            height, width = region.shape
-            map_ = cv2.resize(
-                concept_maps[image, concept], (width, height), interpolation=cv2.INTER_CUBIC
-            )
             judged[image, concept] = True
-            hit[image, concept] = region.flat[map_.argmax()]
             area[image, concept] = region.mean()
-    return PointingGame(judged, hit, area)
+            for kind, coarse in maps.items():
+                fine = cv2.resize(
+                    coarse[image, concept], region.shape[::-1], interpolation=cv2.INTER_CUBIC
+                )
+                hits[kind][image, concept] = region.flat[fine.argmax()]
+    return {kind: PointingGame(judged, hit, area) for kind, hit in hits.items()}
 
 
 def evidence_outside(

@@ -199,7 +199,7 @@ class TestCrossvalidate:
         figures = json.loads((tmp_path / "figures.json").read_text())
         assert len(figures["by_fold"]) == figures["protocol"]["folds"] == 2
         assert f"CSR {figures['pooled']['macro_f1']:.4f}" in first.stdout
-        assert len(again.stdout.splitlines()) == 14
+        assert len(again.stdout.splitlines()) == 17
         assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
         assert first.stdout.endswith(again.stdout)
 

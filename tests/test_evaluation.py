@@ -71,8 +71,9 @@ def known_outputs(network, dataset, rows):
         scores=SCORES[cases][:, :, None],
         peaks=peaks[:, :, None],
         concept_maps=maps.reshape(-1, 2, SIDE, SIDE),
+        mean_maps=maps.reshape(-1, 2, SIDE, SIDE)[:, :, ::-1],
+        cams=-SCORES[cases][:, :, None, None],
         pooled=SAID[cases][:, None].astype(np.float32),
-        concept_logits=-SCORES[cases],
     )
 
 
@@ -246,10 +247,16 @@ def test_the_pointing_game_is_played_on_every_pair_with_a_region(dataset):
     # A miss in one of the four images with regions; none, or nothing but misses, may be drawn.
     assert game["interval"][0] < game["mean"] < game["interval"][1] <= 1
     assert game["protocol"] == POINTING_PROTOCOL
+    assert game["pairs"]["hits"] == pytest.approx(3 / 5)
+    assert game["pairs"]["count"] == 5
+    assert game["pairs"]["interval"][0] < 3 / 5 < game["pairs"]["interval"][1]
+    # Upside down only the veil of the third image is hit; a flat map points at its first pixel.
+    others = {kind: figures["pairs"]["hits"] for kind, figures in game["other_maps"].items()}
+    assert others == {"mean_of_prototypes": pytest.approx(1 / 5), "concept_head": 4 / 5}
 
 
 def test_the_protocol_says_which_map_upsampling_pairs_and_chance():
-    for word in ("max over its prototypes", "bicubically", "every (image, concept) pair", "random"):
+    for word in ("best prototype", "bicubically", "every (image, concept) pair", "random"):
         assert word in POINTING_PROTOCOL
 
 

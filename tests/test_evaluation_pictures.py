@@ -27,7 +27,7 @@ def evaluation(seed=0, models=("csr", "black_box", "concept_bottleneck"), **chan
         logits={name: rng.normal(size=(N, 3)) + np.eye(3)[truth] for name in models},
         presence=rng.normal(size=(N, 2)),
         concept_logits=rng.normal(size=(N, 2)).astype(np.float32),
-        game=PointingGame(none, none, none.astype(float)),
+        games={"best_prototype": PointingGame(none, none, none.astype(float))},
         outside=np.full(N, np.nan),
         area_outside=np.full(N, np.nan),
     )

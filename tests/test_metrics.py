@@ -12,9 +12,13 @@ from csr_core.metrics import (
     evidence_outside,
     f1_by_class,
     macro_f1,
-    pointing_game,
+    pointing_games,
     prototype_use,
 )
+
+
+def pointing_game(maps, regions):
+    return pointing_games({"map": maps}, regions)["map"]
 
 
 class TestF1:

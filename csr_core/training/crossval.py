@@ -127,12 +127,17 @@ def summary(result: dict[str, Any]) -> list[str]:
                 f"{high:+.4f}), {review['fixed']} fixed, {review['broken']} broken"
             )
     if "pointing_game" in result["pooled"]:
-        game = result["pooled"]["pointing_game"]
-        low, high = game["interval"]
-        lines.append(
-            f"pointing game {game['mean']:.1%} ({low:.1%} to {high:.1%}), random point "
-            f"{game['random_point']:.1%}. {game['protocol']}"
-        )
+        painted = result["pooled"]["pointing_game"]
+        for kind, game in ({"best_prototype": painted} | painted["other_maps"]).items():
+            (low, high), pairs = game["interval"], game["pairs"]
+            concepts = ", ".join(f"{k} {v['hits']:.1%}" for k, v in game["by_concept"].items())
+            lines.append(
+                f"pointing game, {kind.replace('_', ' ')}: {game['mean']:.1%} ({low:.1%} to "
+                f"{high:.1%}), random point {game['random_point']:.1%}; {concepts}; of all "
+                f"{pairs['count']} pairs {pairs['hits']:.1%}, random point "
+                f"{pairs['random_point']:.1%}"
+            )
+        lines.append(painted["protocol"])
     return lines
 
 
@@ -191,10 +196,10 @@ def _arrays(seen: Observations) -> dict[str, Any]:
         "concept_logits": seen.concept_logits,
         "outside": seen.outside,
         "area_outside": seen.area_outside,
-        "judged": seen.game.judged,
-        "hit": seen.game.hit,
-        "area": seen.game.area,
+        "judged": next(iter(seen.games.values())).judged,
+        "area": next(iter(seen.games.values())).area,
     }
+    arrays |= {f"hit_{kind}": game.hit for kind, game in seen.games.items()}
     return arrays | {f"logits_{name}": logits for name, logits in seen.logits.items()}
 
 
@@ -205,7 +210,11 @@ def _observations(arrays: Mapping[str, NDArray]) -> Observations:
         logits={name: arrays[f"logits_{name}"] for name in MODELS},
         presence=arrays["presence"],
         concept_logits=arrays["concept_logits"],
-        game=PointingGame(arrays["judged"], arrays["hit"], arrays["area"]),
+        games={
+            key.removeprefix("hit_"): PointingGame(arrays["judged"], hit, arrays["area"])
+            for key, hit in arrays.items()
+            if key.startswith("hit_")
+        },
         outside=arrays["outside"],
         area_outside=arrays["area_outside"],
     )
