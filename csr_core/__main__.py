@@ -27,6 +27,10 @@ Backbone = Annotated[str | None, typer.Option(help="timm model name.")]
 OutputStride = Annotated[int | None, typer.Option(help="Pixels a patch is wide.")]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the data in stage 1.")]
 Weights = Annotated[str | None, typer.Option(help="imagenet or random.")]
+RegionWeight = Annotated[
+    float | None,
+    typer.Option(help="Weight of masks and boxes in stage 1; 0 trains on labels alone."),
+]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same model.")]
 
 
@@ -39,6 +43,7 @@ def train(
     output_stride: OutputStride = None,
     epochs: Epochs = None,
     weights: Weights = None,
+    region_weight: RegionWeight = None,
     seed: Seed = 0,
     holdout: Annotated[
         float, typer.Option(help="Share of split train kept from all fitting, to measure on.")
@@ -59,7 +64,7 @@ def train(
     if not 0 <= holdout < 1:
         raise _refusal(f"--holdout is a share from 0 to 1, not {holdout}.")
     try:
-        recipe = _recipe(preset, backbone, output_stride, epochs, weights)
+        recipe = _recipe(preset, backbone, output_stride, epochs, weights, region_weight)
         processes = Processes()
         with processes.main_first():
             dataset = load_dataset(data, check_images=processes.main)
@@ -157,6 +162,7 @@ def crossvalidate(
     output_stride: OutputStride = None,
     epochs: Epochs = None,
     weights: Weights = None,
+    region_weight: RegionWeight = None,
     seed: Seed = 0,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write all figures to this file.")
@@ -173,7 +179,7 @@ def crossvalidate(
     from csr_core.training.fold_review import review_curves
 
     try:
-        recipe = _recipe(preset, backbone, output_stride, epochs, weights)
+        recipe = _recipe(preset, backbone, output_stride, epochs, weights, region_weight)
         dataset = load_dataset(data, check_images=True)
         result = cross_validate(dataset, recipe, folds, seed, work)
         if json_file is not None:
@@ -233,6 +239,7 @@ def _recipe(
     output_stride: int | None,
     epochs: int | None,
     weights: str | None,
+    region_weight: float | None,
 ) -> "Recipe":
     """A preset with what was chosen otherwise.
 
@@ -250,6 +257,7 @@ def _recipe(
         "output_stride": output_stride,
         "epochs": epochs,
         "weights": weights,
+        "region_weight": region_weight,
     }
     return replace(PRESETS[preset], **{k: v for k, v in chosen.items() if v is not None})
 

@@ -1,5 +1,6 @@
 """What a training run is asked to do: numbers, and the presets that name good sets of them."""
 
+import math
 from dataclasses import dataclass
 
 __all__ = ["PRESETS", "Recipe"]
@@ -65,6 +66,8 @@ class Recipe:
                 f"An image of {self.image_size} px can't be cut into patches of "
                 f"{self.output_stride} px; choose a size that is a multiple of the stride."
             )
+        if not 0 <= self.region_weight < math.inf:
+            raise ValueError(f"region_weight is {self.region_weight}; it is 0 or more.")
         if not 0 < self.validation < 1:
             raise ValueError(f"validation is {self.validation}; it is a share between 0 and 1.")
 
@@ -73,7 +76,8 @@ PRESETS: dict[str, Recipe] = {
     "dermoscopy": Recipe(),
     "paper": Recipe(diagnosis_weight=0.0, prototypes=100, concept_dropout=0),
     "phantom": Recipe(epochs=7, prototypes=20, diagnosis_weight=0.0, region_weight=1.0),
-    "xray": Recipe(image_size=320, any_orientation=False),
+    # Few images: small batches make steps enough of them.
+    "xray": Recipe(image_size=320, any_orientation=False, batch=8, diagnosis_weight=0.0),
     "quick": Recipe(
         epochs=1, prototypes=4, projection=16, prototype_epochs=2, image_size=64, batch=16
     ),
