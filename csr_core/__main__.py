@@ -176,7 +176,7 @@ def crossvalidate(
     from csr_core.datasets import DatasetError, load_dataset
     from csr_core.files import write_bytes_atomic, write_json_atomic
     from csr_core.training.crossval import cross_validate, scored_folds, summary
-    from csr_core.training.fold_review import review_curves
+    from csr_core.training.fold_review import fold_curves
 
     try:
         recipe = _recipe(preset, backbone, output_stride, epochs, weights, region_weight)
@@ -186,7 +186,7 @@ def crossvalidate(
             write_json_atomic(json_file, result)
         if picture is not None:
             known = (dataset.concept_labels, dataset.diagnoses)
-            curves = review_curves(scored_folds(work, folds), *known)
+            curves = fold_curves(scored_folds(work, folds), *known)
             write_bytes_atomic(picture, intervention_picture(curves))
     except (DatasetError, OSError, ValueError) as error:
         raise _refusal(str(error)) from error

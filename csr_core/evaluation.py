@@ -1,7 +1,7 @@
 """Measure a checkpoint on a data set: how good it is, and what is usual for it."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,13 +10,16 @@ from csr_core.advice import presence
 from csr_core.baselines import Baselines
 from csr_core.calibration import Calibration, fit_calibration
 from csr_core.datasets import Dataset, lesion_mask, region_mask
-from csr_core.evidence import Profiles
+from csr_core.evidence import Profiles, Semantics
 from csr_core.figures import REGION_SIZE, Observations, observed_figures, prototype_figures
 from csr_core.files import read_json
 from csr_core.inference import Outputs, run_network
+from csr_core.interventions import Curve, ScoredImages
 from csr_core.metrics import evidence_outside, pointing_games
 from csr_core.network import CSRNetwork
 from csr_core.reasoner import Reasoner
+from csr_core.review_worth import READER_PROTOCOL, fixed_reviews, review_curves
+from csr_core.score_model import ScoreModel
 
 __all__ = ["Evaluation", "calibrate", "evaluate", "observe"]
 
@@ -33,11 +36,13 @@ class Evaluation:
         figures: JSON values.
         seen: what they were computed from.
         classes: names of the diagnoses.
+        curves: what a simulated reader's answers are worth, question by question.
     """
 
     figures: dict[str, Any]
     seen: Observations
     classes: tuple[str, ...]
+    curves: tuple[Curve, ...]
 
 
 def evaluate(
@@ -52,8 +57,8 @@ def evaluate(
         baselines: the models to compare it with, where the checkpoint keeps them.
 
     Returns:
-        Its figures: those of `observed_figures`, prototype health and, where the data set states
-        it, the Bayes-optimal macro-F1.
+        Its figures: those of `observed_figures`, `reviews` by a simulated reader, prototype health
+        and, where the data set states it, the Bayes-optimal macro-F1.
 
     Raises:
         ValueError: if the data set has other concepts or classes, or no
@@ -71,11 +76,17 @@ def evaluate(
     seen = observe(outputs, reasoner.network, reasoner.profiles, baselines, dataset, rows)
     figures: dict[str, Any] = {"data": dataset.name, "split": split}
     figures |= observed_figures(seen, dataset.classes, dataset.concepts)
+    images = ScoredImages(outputs.scores, dataset.concept_labels[rows], dataset.diagnoses[rows])
+    judged = [(ScoreModel.of(reasoner), images)]
+    curves = review_curves(judged)
+    figures["reviews"] = {
+        semantics: fixed_reviews(judged, semantics) for semantics in get_args(Semantics)
+    } | {"curves": [curve.to_json() for curve in curves], "protocol": READER_PROTOCOL}
     figures |= prototype_figures(reasoner.atlas.hits, dataset.concepts)
     figures |= _bayes_optimal(dataset, split)
     if baselines is None:
         figures["baselines"] = "This checkpoint keeps no black box and no concept bottleneck."
-    return Evaluation(figures, seen, dataset.classes)
+    return Evaluation(figures, seen, dataset.classes, tuple(curves))
 
 
 def observe(

@@ -11,6 +11,7 @@ from scipy.special import softmax
 from sklearn.metrics import roc_curve
 
 from csr_core.advice import spoken
+from csr_core.curves import intervention_picture
 from csr_core.evaluation import Evaluation
 
 __all__ = ["evaluation_pictures"]
@@ -31,7 +32,7 @@ def evaluation_pictures(evaluation: Evaluation) -> dict[str, bytes]:
 
     Returns:
         PNG bytes by file name: reliability diagram, confusion matrix, F1 of each class, concept
-        AUC and ROC curves.
+        AUC, ROC curves and intervention curves.
     """
     return {
         "reliability.png": _drawn(_reliability, evaluation),
@@ -39,6 +40,7 @@ def evaluation_pictures(evaluation: Evaluation) -> dict[str, bytes]:
         "f1_by_class.png": _drawn(_f1_by_class, evaluation),
         "concept_auc.png": _drawn(_concept_auc, evaluation),
         "roc.png": _drawn(_roc, evaluation),
+        "interventions.png": intervention_picture(evaluation.curves),
     }
 
 

@@ -86,7 +86,7 @@ class TestTrainAndEvaluate:
             assert 0 <= figures[model]["macro_f1"] <= 1
             low, high = figures["differences"][f"csr - {model}"]["interval"]
             assert low <= high
-        assert len(list(pictures.glob("*.png"))) == 5
+        assert len(list(pictures.glob("*.png"))) == 6
 
     def test_a_checkpoint_that_kept_no_baselines_says_so(
         self, checkpoint, phantom_folder, tmp_path

@@ -10,10 +10,15 @@ from PIL import Image
 from csr_core.evaluation import Evaluation
 from csr_core.evaluation_pictures import evaluation_pictures
 from csr_core.figures import Observations, observed_figures
+from csr_core.interventions import Curve, Plan
 from csr_core.metrics import PointingGame
+from csr_core.revision import Effect
 
 CLASSES, CONCEPTS = ("nevus", "melanoma", "seborrheic_keratosis"), ("streaks", "veil")
-NAMES = {"reliability.png", "confusion.png", "f1_by_class.png", "concept_auc.png", "roc.png"}
+NAMES = {
+    *("reliability.png", "confusion.png", "f1_by_class.png", "concept_auc.png", "roc.png"),
+    "interventions.png",
+}
 N = 60
 
 
@@ -32,7 +37,9 @@ def evaluation(seed=0, models=("csr", "black_box", "concept_bottleneck"), **chan
         area_outside=np.full(N, np.nan),
     )
     seen = replace(seen, **changes)
-    return Evaluation(observed_figures(seen, CLASSES, CONCEPTS), seen, CLASSES)
+    points = tuple(Effect(N, 0.5, 0.5 + rng.uniform(0, 0.5), asked, 0, asked) for asked in range(3))
+    curves = (Curve(Plan(), points),)
+    return Evaluation(observed_figures(seen, CLASSES, CONCEPTS), seen, CLASSES, curves)
 
 
 @pytest.fixture(scope="module")

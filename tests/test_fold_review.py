@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from csr_core.training.fold_review import review_curves, review_figures
+from csr_core.training.fold_review import fold_curves, review_figures
 
 K, M = 2, 1
 
@@ -74,7 +74,7 @@ def test_what_is_judged_has_no_part_in_the_choice(folds, known):
 
 def test_curves_start_unedited_and_end_where_all_concepts_are_reviewed(folds, known):
     whole = review_figures(folds, *known)["calibrated"]["all concepts"]
-    curves = review_curves(folds, *known)
+    curves = fold_curves(folds, *known)
     assert len(curves) == 16
     for curve in curves:
         assert curve.points[0].macro_f1 == curve.points[0].macro_f1_before == pytest.approx(0.75)
