@@ -19,7 +19,13 @@ from csr_core.intervals import (
 from csr_core.metrics import PointingGame, area_under_curve, average_precision, prototype_use
 from csr_core.reliability import CALIBRATION_PROTOCOL, brier_score, measure_reliability
 
-__all__ = ["REGION_SIZE", "Observations", "observed_figures", "prototype_figures"]
+__all__ = [
+    "REGION_SIZE",
+    "Observations",
+    "differences",
+    "observed_figures",
+    "prototype_figures",
+]
 
 REGION_SIZE = 256
 POINTING_PROTOCOL = (
@@ -90,10 +96,9 @@ def observed_figures(
     }
     figures: dict[str, Any] = {"images": len(seen.truth), "diagnosed": len(truth)}
     figures |= models.pop("csr") | models
-    figures["differences"] = {
-        f"csr - {name}": _difference(truth, seen.logits["csr"][known], seen.logits[name][known])
-        for name in models
-    }
+    figures["differences"] = differences(
+        truth, {name: logits[known] for name, logits in seen.logits.items()}
+    )
     figures["concepts"] = {
         "similarity_scores": _concept_figures(seen.labels, seen.presence, concepts),
         "concept_head": _concept_figures(seen.labels, seen.concept_logits, concepts),
@@ -105,6 +110,28 @@ def observed_figures(
         "calibration": CALIBRATION_PROTOCOL,
         "auc": "Area under the ROC curve of each diagnosis against the others.",
     }
+    return figures
+
+
+def differences(
+    truth: NDArray[np.int64], logits: Mapping[str, NDArray[np.floating]]
+) -> dict[str, dict[str, Any]]:
+    """Macro-F1 of CSR minus that of each other model on the same images.
+
+    Args:
+        truth: (N,) diagnoses, all known.
+        logits: (N, classes) of each model, "csr" among them.
+
+    Returns:
+        By "csr - <model>" the difference `macro_f1` and its paired 95 % bootstrap `interval`.
+    """
+    said = {name: values.argmax(axis=1) for name, values in logits.items()}
+    classes = logits["csr"].shape[1]
+    figures = {}
+    for name in said:
+        if name != "csr":
+            change, interval = macro_f1_difference(truth, said["csr"], said[name], classes)
+            figures[f"csr - {name}"] = {"macro_f1": change, "interval": interval}
     return figures
 
 
@@ -168,16 +195,6 @@ def _diagnosis_figures(
             if count
         ],
     }
-
-
-def _difference(
-    truth: NDArray[np.int64], ours: NDArray[np.float64], theirs: NDArray[np.float64]
-) -> dict[str, Any]:
-    """Macro-F1 of one model minus that of another on the same images."""
-    difference, interval = macro_f1_difference(
-        truth, ours.argmax(axis=1), theirs.argmax(axis=1), ours.shape[1]
-    )
-    return {"macro_f1": difference, "interval": interval}
 
 
 def _concept_figures(

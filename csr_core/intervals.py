@@ -16,6 +16,7 @@ __all__ = [
     "f1_from_sums",
     "f1_terms",
     "macro_f1_difference",
+    "macro_f1_interval",
 ]
 
 RESAMPLES = 2000
@@ -75,6 +76,20 @@ def f1_from_sums(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     right, occurring = sums[..., 0, :], sums[..., 1, :]
     return np.divide(2 * right, occurring, out=np.zeros_like(right), where=occurring > 0)
+
+
+def macro_f1_interval(
+    truth: NDArray[np.integer], said: NDArray[np.integer], classes: int
+) -> list[float]:
+    """Lower and upper end of the interval of macro-F1.
+
+    Args:
+        truth: (N,) class indices.
+        said: (N,) predicted class indices.
+        classes: number of classes.
+    """
+    terms = f1_terms(truth, said, classes)
+    return bootstrap(terms, lambda sums: f1_from_sums(sums).mean(axis=-1)).tolist()
 
 
 def macro_f1_difference(

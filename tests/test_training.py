@@ -50,6 +50,14 @@ class TestOneRun:
         for name in ("held", "val", "test"):
             assert 0 <= metrics[name]["macro_f1"] <= 1
             assert 0 <= metrics[name]["black_box_macro_f1"] <= 1
+            low, high = metrics[name]["macro_f1_interval"]
+            assert low <= metrics[name]["macro_f1"] <= high
+            difference = metrics[name]["differences"]["csr - black_box"]["macro_f1"]
+            own, other = metrics[name]["macro_f1"], metrics[name]["black_box_macro_f1"]
+            assert difference == pytest.approx(own - other)
+            review = metrics[name]["reviews"]["calibrated"]["all concepts"]
+            assert review["macro_f1_before"] == pytest.approx(own)
+            assert review["edits"] > 0
         assert metrics["protocol"]["fit_images"] == len(roles.fit)
         assert metrics["protocol"]["seed"] == SEED
 

@@ -1,10 +1,10 @@
 """The three stages in a row, and what they are worth on images kept back."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -15,9 +15,15 @@ from tqdm import tqdm
 from csr_core.baselines import Baselines
 from csr_core.checkpoint import round_weights
 from csr_core.datasets import Dataset
+from csr_core.evidence import Semantics
+from csr_core.figures import differences
 from csr_core.files import read_json, write_json_atomic
+from csr_core.intervals import macro_f1_interval
+from csr_core.interventions import ScoredImages
 from csr_core.metrics import macro_f1
 from csr_core.network import CSRNetwork, NetworkConfig
+from csr_core.review_worth import fixed_reviews
+from csr_core.score_model import ScoreModel
 from csr_core.training.concept_model import train_concept_model
 from csr_core.training.features import (
     FrozenFeatures,
@@ -155,27 +161,44 @@ def measure(dataset: Dataset, roles: Roles, model: TrainedModel) -> dict:
     """Macro-F1 on everything that was neither fitted to nor selected on.
 
     Returns:
-        Figures by the name of the rows ("held", or a split's name), CSR beside the baselines.
+        Figures by the name of the rows ("held", or a split's name): CSR beside the baselines with
+        95 % bootstrap intervals, and what a simulated reader's reviews are worth.
     """
     places = {"held": roles.held} | {
         split: dataset.rows_of(split) for split in sorted(set(dataset.splits)) if split != "train"
     }
     weight, bias = (tensor.numpy() for tensor in model.network.task_head.folded())
-    csr = np.einsum("nkm,ckm->nc", model.scores, weight) + bias
-    others = model.baselines.logits(model.features.pooled, model.features.concept_logits)
+    said = {"csr": np.einsum("nkm,ckm->nc", model.scores, weight) + bias}
+    said |= model.baselines.logits(model.features.pooled, model.features.concept_logits)
+    labels = dataset.concept_labels
+    profiles = measure_profiles(model.scores, labels, roles.fit, roles.validation)
+    reasoning = ScoreModel(weight, bias, profiles)
     figures: dict = {"stages": model.stages}
     for name, rows in places.items():
         rows = rows[dataset.diagnoses[rows] >= 0]
         if len(rows):
-            truth, classes = dataset.diagnoses[rows], len(dataset.classes)
-            figures[name] = {
-                "images": len(rows),
-                "macro_f1": macro_f1(truth, csr[rows].argmax(axis=1), classes),
-            } | {
-                f"{model_name}_macro_f1": macro_f1(truth, logits[rows].argmax(axis=1), classes)
-                for model_name, logits in others.items()
+            images = ScoredImages(model.scores, labels, dataset.diagnoses).of(rows)
+            here = {model_name: logits[rows] for model_name, logits in said.items()}
+            figures[name] = _diagnosed(images.diagnoses, here) | {
+                "reviews": {
+                    semantics: fixed_reviews([(reasoning, images)], semantics)
+                    for semantics in get_args(Semantics)
+                }
             }
     return figures
+
+
+def _diagnosed(
+    truth: NDArray[np.int64], logits: Mapping[str, NDArray[np.floating]]
+) -> dict[str, Any]:
+    """Macro-F1 of CSR and of the models beside it, and how sure each is."""
+    figures: dict[str, Any] = {"images": len(truth)}
+    for name, values in logits.items():
+        prefix = "" if name == "csr" else f"{name}_"
+        said, classes = values.argmax(axis=1), values.shape[1]
+        figures[f"{prefix}macro_f1"] = macro_f1(truth, said, classes)
+        figures[f"{prefix}macro_f1_interval"] = macro_f1_interval(truth, said, classes)
+    return figures | {"differences": differences(truth, logits)}
 
 
 def _fit(
