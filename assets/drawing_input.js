@@ -9,7 +9,7 @@ const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowR
  * @param spaceNow () => {rows, columns, height, width} of the open case, or null.
  * @param on {brush(ctrl) => {cells, size, erasing} or null, down(point, ctrl), drag(points), hover(point),
  *   up(), abandon(), double(point), stamp(cell, ctrl), describe(cell) => text,
- *   busy() => boolean}: busy if Enter and Space mean something else.
+ *   isBusy() => boolean}: busy if Enter and Space mean something else.
  */
 function makeDrawingInput({ stage, frame, ring, cell, reading }, viewport, spaceNow, on) {
   const navigation = makeNavigation(stage, viewport);
@@ -28,7 +28,7 @@ function makeDrawingInput({ stage, frame, ring, cell, reading }, viewport, space
   /** Where the pointer was since the last event: a fast hand outruns the screen. */
   function pointsOf(event) {
     const box = frame.getBoundingClientRect();
-    const events = event.getCoalescedEvents();
+    const events = event.getCoalescedEvents?.() ?? []; // missing where a page is not secure
     return (events.length ? events : [event]).map((each) => pointAt(each, box));
   }
 
@@ -126,7 +126,7 @@ function makeDrawingInput({ stage, frame, ring, cell, reading }, viewport, space
   stage.addEventListener("keydown", (event) => {
     if (!spaceNow() || event.altKey || event.metaKey) return;
     if (ARROWS[event.key] && !event.ctrlKey) moveCursor(ARROWS[event.key]);
-    else if (cursor && (event.key === "Enter" || event.key === " ") && !on.busy()) {
+    else if (cursor && (event.key === "Enter" || event.key === " ") && !on.isBusy()) {
       on.stamp(cursor, event.ctrlKey);
       showBrush();
     } else return;
@@ -142,9 +142,5 @@ function makeDrawingInput({ stage, frame, ring, cell, reading }, viewport, space
     showBrush,
     /** End what the pointer does, as if it had been lifted. */
     settle: release,
-    forget() {
-      cursor = null;
-      showBrush();
-    },
   };
 }

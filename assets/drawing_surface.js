@@ -1,8 +1,8 @@
 // The drawing surface: where a reader marks concepts in one picture, in pixels and boxes.
 //
-// Scripts it needs, before itself: viewport.js, canvas.js, and drawing_mask.js, drawing_shapes.js,
-// drawing_history.js, drawing_boxes.js, drawing_view.js, drawing_lines.js, drawing_case.js,
-// drawing_tools.js, drawing_input.js.
+// Scripts it needs, before itself: viewport.js, canvas.js, drawing_mask.js, drawing_shapes.js,
+// drawing_history.js, drawing_case.js, drawing_boxes.js, drawing_polygon.js, drawing_brushes.js,
+// drawing_view.js, drawing_lines.js, drawing_scene.js, drawing_input.js.
 // Styles: studio.css, review.css (stage and frame), drawing.css.
 //
 // const surface = createSurface(root, { onChange, onMessage, onState });
@@ -66,142 +66,79 @@ function createSurface(root, { onChange, onMessage, onState }) {
   root.innerHTML = SURFACE;
   const part = (name) => root.querySelector(name);
   const stage = part(".stage");
-  const frame = part(".frame");
-  const picture = part("img");
-  const view = makeDrawingView(part(".regions"));
-  const lines = makeDrawingLines(part(".lines"));
-  const viewport = makeViewport(stage, frame, layOut);
+  let drawn = null; // the open case, from makeDrawnCase
+  let painter = null;
+  let isPainting = false;
+  let chosen = null;
+  let tool = "patch";
+  let zoom = 1;
+  let told = "";
+
+  const scene = makeScene(root, (newZoom) => {
+    zoom = newZoom;
+    input.showBrush();
+    tellState();
+  });
   const sizes = makeBrushSizes();
-  const polygon = makePolygon();
-  const boxTool = makeBoxTool(() => drawn.entryOf(chosen).boxes, touching, {
+  const polygon = makePolygonTool(isNear, { show: showLines, close: fillClosed });
+  const boxTool = makeBoxTool(() => drawn.entryOf(chosen).boxes, () => scene.reach(TOUCHING), {
     show: showLines,
     commit: (boxes) => tell(drawn.setBoxes(chosen, boxes)),
     refuse: onMessage,
   });
   const input = makeDrawingInput(
-    { stage, frame, ring: part(".ring"), cell: part(".cell"), reading: part(".reading") },
-    viewport,
+    { stage, frame: part(".frame"), ring: part(".ring"), cell: part(".cell"), reading: part(".reading") },
+    scene.viewport,
     () => drawn && drawn.space,
-    {
-      brush: (ctrl) => (isBrush() ? { ...brushOf(tool), erasing: erases(ctrl) } : null),
-      down: press,
-      drag: (points) => {
-        if (painting) extend(points);
-        else if (tool === "box") boxTool.move(fractionsOf(points.at(-1)));
-        else hover(points.at(-1));
-      },
-      hover,
-      up: () => {
-        if (painting) finishPainting();
-        else if (tool === "box") boxTool.up();
-      },
-      abandon,
-      double: (point) => {
-        if (tool === "polygon") closePolygon(false);
-        else if (!isInPicture(point) || (tool === "box" && boxTool.chosen === null)) viewport.fit();
-      },
-      stamp,
-      describe: describeCell,
-      busy: () => polygon.points.length > 0,
-    }
+    { brush, down: press, drag, hover, up, abandon, double, stamp, describe, isBusy }
   );
-  let drawn = null; // the open case, from makeDrawnCase
-  let painter = null;
-  let painting = false;
-  let chosen = null;
-  let tool = "patch";
-  let pointer = [0, 0]; // for the line from a polygon to it
-  let zoom = 1;
-  let layoutAsked = false;
-  let told = "";
-
-  const isBrush = () => tool !== "polygon" && tool !== "box";
-  const erases = (ctrl) => tool === "eraser" || ctrl;
+  const erases = (ctrl) => tool === "eraser" || Boolean(ctrl);
   const fractionsOf = ([x, y]) => [x / drawn.space.width, y / drawn.space.height];
-  const colourOf = (concept) => drawingColour(drawn.concepts.indexOf(concept));
 
   function brushOf(name) {
     return { cells: name === "patch", size: sizes.of(name) };
   }
 
-  function isInPicture([x, y]) {
-    return x >= 0 && y >= 0 && x <= drawn.space.width && y <= drawn.space.height;
+  /** The brush as it would paint now, or null. */
+  function brush(ctrl) {
+    return tool === "polygon" || tool === "box"
+      ? null
+      : { ...brushOf(tool), erasing: erases(ctrl) };
   }
 
-  /** What counts as near, in fractions of the sides. */
-  function touching() {
-    return [TOUCHING / frame.offsetWidth, TOUCHING / frame.offsetHeight];
+  function isBusy() {
+    return polygon.length > 0;
   }
 
-  function layOut(width, height, newZoom) {
-    zoom = newZoom;
-    if (!drawn) return;
-    const { rows, columns } = drawn.space;
-    part(".grid").style.backgroundSize = `${width / columns}px ${height / rows}px`;
-    if (!layoutAsked) requestAnimationFrame(layLayers);
-    layoutAsked = true;
-    tellState();
-  }
-
-  function layLayers() {
-    layoutAsked = false;
-    if (!drawn || !stage.clientWidth || !stage.clientHeight) return;
-    const sides = ["left", "top", "width", "height"];
-    const box = Object.fromEntries(sides.map((side) => [side, parseFloat(frame.style[side])]));
-    view.lay(stage, box, drawn.space.width);
-    lines.lay(stage, box);
-    input.showBrush();
-  }
-
-  function showRegions() {
-    const layers = [];
-    const add = (region, concept, style) =>
-      region && layers.push({ region, colour: colourOf(concept), style });
-    if (drawn) {
-      add(drawn.entryOf(chosen).region, chosen, "chosen");
-      for (const concept of drawn.concepts)
-        if (concept !== chosen) add(drawn.entryOf(concept).region, concept, "other");
-      add(drawn.entryOf(chosen).suggestion, chosen, "suggestion");
-    }
-    view.show(layers);
-    showLines();
-  }
-
-  /** Where the number of a region stands: at the head of its first column. */
-  function anchorOf({ mask }) {
-    if (!mask) return null;
-    const { height } = drawn.space;
-    return fractionsOf([Math.floor(mask.counts[0] / height), mask.counts[0] % height]);
+  function isNear(one, other) {
+    const [[x0, y0], [x1, y1]] = [one, other].map(fractionsOf);
+    const [across, down] = scene.reach(TOUCHING);
+    return Math.abs(x0 - x1) <= across && Math.abs(y0 - y1) <= down;
   }
 
   function showLines() {
     tellState();
-    if (!drawn) return lines.show(null);
-    const others = drawn.concepts.filter((concept) => concept !== chosen);
-    const concepts = others.map((concept) => ({
-      boxes: drawn.entryOf(concept).boxes,
-      colour: colourOf(concept),
-      number: String(drawn.concepts.indexOf(concept) + 1),
-      anchor: anchorOf(drawn.entryOf(concept)),
-    }));
-    lines.show({
-      others: concepts,
+    if (!drawn) return;
+    scene.showLines(chosen, {
       boxes: boxTool.shown(),
       chosenBox: boxTool.chosen,
-      colour: colourOf(chosen),
-      polygon: [...polygon.points, ...(polygon.points.length ? [pointer] : [])].map(fractionsOf),
+      polygon: polygon.shown().map(fractionsOf),
     });
   }
 
+  function showAll() {
+    scene.showRegions(chosen);
+    showLines();
+  }
+
   function tellState() {
-    const height = drawn ? drawn.space.height / drawn.space.rows : 1;
     const state = {
       tool,
-      size: sizes.of(tool) * (tool === "patch" ? height : 1),
+      size: sizes.of(tool) * (tool === "patch" ? cellHeight() : 1),
       undo: drawn?.steps.undo ?? 0,
       redo: drawn?.steps.redo ?? 0,
-      polygon: polygon.points.length,
-      box: drawn !== null && boxTool.chosen !== null,
+      polygon: polygon.length,
+      box: boxTool.chosen !== null,
       suggestion: Boolean(drawn?.entryOf(chosen).suggestion),
       zoom,
     };
@@ -210,7 +147,11 @@ function createSurface(root, { onChange, onMessage, onState }) {
     onState(state);
   }
 
-  /** Tell of a finished step; `name` is how it is told of if it was undone or done again. */
+  function cellHeight() {
+    return drawn ? drawn.space.height / drawn.space.rows : 1;
+  }
+
+  /** Tell of a step; `name` is how, if it was undone or done again. */
   function tell(step, name = step.name) {
     const { concept } = step;
     const origin = name === "undo" ? "reader" : step.origin;
@@ -218,16 +159,17 @@ function createSurface(root, { onChange, onMessage, onState }) {
     onChange({ concept, mark: drawn.mark(concept), origin, stroke: name });
   }
 
-  function begin() {
+  /** The region that is drawn on, which is shown from now on. */
+  function regionDrawnOn() {
     const isNew = !drawn.entryOf(chosen).region;
     const region = drawn.regionOf(chosen);
-    if (isNew) showRegions();
+    if (isNew) scene.showRegions(chosen);
     return region;
   }
 
   function paintFresh() {
     const rectangle = drawn.stroke.takeFresh();
-    if (rectangle) view.refresh(drawn.regionOf(chosen), rectangle);
+    if (rectangle) scene.refresh(regionDrawnOn(), rectangle);
   }
 
   function endStroke(name, origin = "reader", suggestion = null) {
@@ -238,129 +180,116 @@ function createSurface(root, { onChange, onMessage, onState }) {
 
   function press(point, ctrl) {
     if (tool === "box") return boxTool.down(fractionsOf(point));
-    if (tool === "polygon") return addCorner(point, ctrl);
-    painting = true;
-    painter.begin(begin(), erases(ctrl), point, brushOf(tool));
+    if (tool === "polygon") return polygon.press(withinPicture(point), ctrl);
+    isPainting = true;
+    painter.begin(regionDrawnOn(), erases(ctrl), point, brushOf(tool));
     paintFresh();
   }
 
-  function extend(points) {
+  function drag(points) {
+    if (tool === "box") return boxTool.move(fractionsOf(points.at(-1)));
+    if (tool === "polygon") return polygon.hover(points.at(-1));
     painter.extend(points);
     paintFresh();
   }
 
-  function finishPainting() {
-    painting = false;
+  function hover(point) {
+    if (tool === "polygon") polygon.hover(point);
+  }
+
+  function up() {
+    if (tool === "box") boxTool.up();
+    if (!isPainting) return;
+    isPainting = false;
     endStroke(tool);
   }
 
   function abandon() {
     if (tool === "box") boxTool.abandon();
-    if (!painting) return;
-    painting = false;
+    if (!isPainting) return;
+    isPainting = false;
     const rectangle = drawn.abandonStroke(chosen);
-    if (rectangle) view.refresh(drawn.regionOf(chosen), rectangle);
+    if (rectangle) scene.refresh(regionDrawnOn(), rectangle);
+  }
+
+  /** A second click on a place, which with a brush is but another dab. */
+  function double(point) {
+    if (tool === "polygon") polygon.close(false);
+    const outside = String(point) !== String(withinPicture(point));
+    if (outside || (tool === "box" && boxTool.chosen === null)) scene.viewport.fit();
+  }
+
+  function withinPicture([x, y]) {
+    const { width, height } = drawn.space;
+    return [Math.min(Math.max(x, 0), width), Math.min(Math.max(y, 0), height)];
+  }
+
+  function fillClosed(points, ctrl) {
+    drawn.stroke.begin(regionDrawnOn(), ctrl);
+    fillPolygon(points, drawn.stroke.fill);
+    endStroke("polygon");
   }
 
   /** Paint or erase a cell of the grid, by the keyboard. */
   function stamp(cell, ctrl) {
-    drawn.stroke.begin(begin(), erases(ctrl));
+    drawn.stroke.begin(regionDrawnOn(), erases(ctrl));
     fillCell(cell, drawn.space, drawn.stroke.fill);
     endStroke(erases(ctrl) ? "eraser" : "patch");
   }
 
-  function describeCell([row, column]) {
+  function describe([row, column]) {
     const part = drawn.coverage(chosen, [row, column]);
     const marked = part === 0 ? "not marked" : part === 1 ? "marked" : "partly marked";
     return `row ${row}, column ${column}: ${marked}`;
-  }
-
-  function hover(point) {
-    pointer = point;
-    if (polygon.points.length) showLines();
-  }
-
-  function isNear(one, other) {
-    const [[x0, y0], [x1, y1]] = [one, other].map(fractionsOf);
-    const [across, down] = touching();
-    return Math.abs(x0 - x1) <= across && Math.abs(y0 - y1) <= down;
-  }
-
-  function addCorner([x, y], ctrl) {
-    const { width, height } = drawn.space;
-    const point = [Math.min(Math.max(x, 0), width), Math.min(Math.max(y, 0), height)];
-    pointer = point;
-    if (polygon.points.length > 2 && isNear(point, polygon.points[0])) return closePolygon(ctrl);
-    if (!polygon.points.length || !isNear(point, polygon.points.at(-1))) polygon.add(point);
-    showLines();
-  }
-
-  function closePolygon(ctrl) {
-    if (polygon.points.length < 3) return;
-    const { points } = polygon;
-    polygon.drop();
-    drawn.stroke.begin(begin(), ctrl);
-    fillPolygon(points, drawn.stroke.fill);
-    endStroke("polygon");
-    showLines();
-  }
-
-  function dropPolygon() {
-    if (!polygon.points.length) return;
-    polygon.drop();
-    showLines();
-  }
-
-  function removeCorner() {
-    polygon.removeLast();
-    showLines();
   }
 
   /** Finish what is under way, before something else is looked at. */
   function settle() {
     if (!drawn) return;
     input.settle();
-    if (polygon.points.length) onMessage("The open polygon was dropped.");
-    dropPolygon();
+    if (polygon.length) onMessage("The open polygon was dropped.");
+    polygon.drop();
     boxTool.release();
   }
 
-  function go(name, step) {
-    if (!step) return onMessage(name === "undo" ? "Nothing to undo." : "Nothing to redo.");
-    if (step.suggestion) showRegions();
-    else if (step.pixels) view.refresh(drawn.regionOf(step.concept), step.pixels.rectangle);
+  function go(name) {
+    const step = drawn[name]();
+    if (!step) return onMessage(`Nothing to ${name}.`);
+    if (step.suggestion) scene.showRegions(chosen);
+    else if (step.pixels) scene.refresh(drawn.regionOf(step.concept), step.pixels.rectangle);
     tell(step, name);
   }
 
   function undo() {
     if (!drawn) return;
     input.settle();
-    if (polygon.points.length) return removeCorner();
+    if (polygon.length) return polygon.removeLast();
     boxTool.release();
-    go("undo", drawn.undo());
+    go("undo");
   }
 
   function redo() {
     if (!drawn) return;
     settle();
-    go("redo", drawn.redo());
+    go("redo");
   }
 
-  function changeSize(change) {
-    change();
+  function afterSize() {
     input.showBrush();
     tellState();
   }
 
-  const resize = (step) => changeSize(() => sizes.step(tool, step));
+  function resize(step) {
+    sizes.step(tool, step);
+    afterSize();
+  }
 
   function close() {
     settle();
     drawn = null;
-    picture.removeAttribute("src");
-    frame.hidden = true;
-    showRegions();
+    scene.close();
     input.showBrush();
+    tellState();
   }
 
   /** What a key does just now, or undefined. */
@@ -369,17 +298,13 @@ function createSurface(root, { onChange, onMessage, onState }) {
     const command = ctrlKey || metaKey;
     if (name === "z") return shiftKey ? redo : undo;
     if (name === "y" && command) return redo;
-    if (polygon.points.length && name === "enter") return () => closePolygon(ctrlKey);
+    if (name === "enter" && polygon.length) return () => polygon.close(ctrlKey);
     if (command) return undefined;
-    if (polygon.points.length) {
-      if (name === "backspace") return removeCorner;
-      if (name === "escape") return dropPolygon;
-    }
-    if (boxTool.chosen !== null) {
-      if (name === "delete" || name === "backspace") return boxTool.remove;
-      if (name === "escape") return boxTool.release;
-    }
-    return { "[": () => resize(-1), "]": () => resize(1), 0: () => viewport.fit() }[name];
+    if (polygon.length && name === "backspace") return polygon.removeLast;
+    if (polygon.length && name === "escape") return polygon.drop;
+    if (boxTool.chosen !== null && ["delete", "backspace"].includes(name)) return boxTool.remove;
+    if (boxTool.chosen !== null && name === "escape") return boxTool.release;
+    return { "[": () => resize(-1), "]": () => resize(1), 0: scene.viewport.fit }[name];
   }
 
   return {
@@ -389,21 +314,15 @@ function createSurface(root, { onChange, onMessage, onState }) {
       drawn = opened;
       painter = makePainter(drawn.space, drawn.stroke);
       chosen = given.concepts[0];
-      frame.hidden = false;
-      picture.src = given.picture;
-      viewport.fit(given.width / given.height);
-      showRegions();
-      try {
-        await picture.decode();
-      } catch (problem) {
-        if (drawn === opened) throw problem; // else another case was opened meanwhile
-      }
+      const shown = scene.open(drawn, given.picture);
+      showAll();
+      await shown;
     },
     close,
     choose(concept) {
       settle();
       chosen = concept;
-      showRegions();
+      showAll();
     },
     tool(name) {
       settle();
@@ -413,27 +332,28 @@ function createSurface(root, { onChange, onMessage, onState }) {
       tellState();
     },
     size(px) {
-      const cell = drawn.space.height / drawn.space.rows;
-      changeSize(() => sizes.set(tool, px, cell));
+      sizes.set(tool, px, cellHeight());
+      afterSize();
     },
     resize,
     undo,
     redo,
-    fit: () => viewport.fit(),
+    fit: () => scene.viewport.fit(),
     suggest(concept, given) {
       drawn.suggest(concept, given);
-      if (concept === chosen) showRegions();
+      if (concept === chosen) showAll();
     },
     acceptSuggestion() {
       settle();
       const entry = drawn.entryOf(chosen);
       const { suggestion } = entry;
       if (!suggestion) return false;
-      drawn.stroke.begin(begin(), false);
+      drawn.stroke.begin(regionDrawnOn(), false);
       fillRegion(suggestion, drawn.stroke.fill);
       entry.suggestion = null;
+      scene.showRegions(chosen);
       endStroke("suggestion", "suggestion", suggestion);
-      showRegions();
+      showLines();
       return true;
     },
     mark: (concept) => drawn.mark(concept),

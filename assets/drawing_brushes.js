@@ -1,7 +1,6 @@
-// Tools that fill pixels: the brushes, which sweep along the way of the pointer, and the polygon. They
-// know nothing of the screen; points are [x, y] in pixels of the mask.
+// The brushes, which sweep along the way of the pointer. They know nothing of the screen; points are
+// [x, y] in pixels of the mask.
 
-const DRAWING_TOOLS = ["patch", "brush", "eraser", "polygon", "box"];
 const BRUSH_SIZES = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256]; // in pixels
 
 /** Sizes of the brush of each tool; those of the patch brush are counted in cells. */
@@ -78,25 +77,6 @@ function makePainter(space, stroke) {
         sweep(last, point);
         last = point;
       }
-    },
-  };
-}
-
-/** The corners of a polygon that is being drawn. */
-function makePolygon() {
-  let points = [];
-  return {
-    get points() {
-      return points;
-    },
-    add(point) {
-      points = [...points, point];
-    },
-    removeLast() {
-      points = points.slice(0, -1);
-    },
-    drop() {
-      points = [];
     },
   };
 }
