@@ -1,5 +1,5 @@
-// The brushes, which sweep along the way of the pointer. They know nothing of the screen; points are
-// [x, y] in pixels of the mask.
+// The brushes, which sweep along the way of the pointer. They know nothing of the screen; points
+// are [x, y] in pixels of the mask.
 
 const BRUSH_SIZES = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256]; // in pixels
 

@@ -1,5 +1,5 @@
-// What is marked in one case, concept by concept, and every step that led there. Nothing here knows of
-// the screen.
+// What is marked in one case, concept by concept, and every step that led there. Nothing here knows
+// of the screen.
 
 function makeDrawnCase({ height, width, grid: [rows, columns], concepts, marks }) {
   const space = { rows, columns, height, width };
@@ -10,7 +10,7 @@ function makeDrawnCase({ height, width, grid: [rows, columns], concepts, marks }
       const { mask = null, boxes = [] } = marks[concept] ?? {};
       // Most concepts of a case are never painted: a region is made when it is needed.
       const region = mask && regionOfMask(mask, height, width);
-      return [concept, { region, mask, boxes, suggestion: null }];
+      return [concept, { region, mask, boxes, suggestion: null, suggested: "null" }];
     })
   );
   const entryOf = (concept) => entries.get(concept);
@@ -35,6 +35,16 @@ function makeDrawnCase({ height, width, grid: [rows, columns], concepts, marks }
     if (suggestion) entry.suggestion = undone ? suggestion : null;
   }
 
+  function suggestedRegion({ mask = null, cells = [] }) {
+    const region = regionOfMask(mask, height, width);
+    for (const cell of cells)
+      fillCell(cell, space, (column, top, bottom) => {
+        region.bits.fill(1, column * height + top, column * height + bottom);
+      });
+    region.changed(0, width);
+    return region;
+  }
+
   return {
     space,
     stroke,
@@ -50,7 +60,7 @@ function makeDrawnCase({ height, width, grid: [rows, columns], concepts, marks }
     /**
      * End the stroke as a step.
      *
-     * @param step {concept, name, origin, suggestion}: the suggestion if it is one that was accepted.
+     * @param step {concept, name, origin, suggestion}: the suggestion if one was accepted, or null.
      * @returns the step, or null if no pixel is different now.
      */
     endStroke(step) {
@@ -69,7 +79,8 @@ function makeDrawnCase({ height, width, grid: [rows, columns], concepts, marks }
     },
     setBoxes(concept, after) {
       const entry = entryOf(concept);
-      const step = { concept, name: "box", origin: "reader", boxes: { before: entry.boxes, after } };
+      const boxes = { before: entry.boxes, after };
+      const step = { concept, name: "box", origin: "reader", boxes };
       entry.boxes = after;
       steps.add(step);
       return step;
@@ -84,16 +95,17 @@ function makeDrawnCase({ height, width, grid: [rows, columns], concepts, marks }
       if (step) apply(step, false);
       return step;
     },
-    /** @param given {mask}, {cells} or null. */
+    /**
+     * @param given {mask}, {cells} or null; it may come in the middle of a stroke.
+     * @returns whether another suggestion is there now.
+     */
     suggest(concept, given) {
       const entry = entryOf(concept);
-      entry.suggestion = null;
-      if (given?.mask) entry.suggestion = regionOfMask(given.mask, height, width);
-      if (!given?.cells) return;
-      entry.suggestion = makeRegion(height, width);
-      stroke.begin(entry.suggestion, false);
-      for (const cell of given.cells) fillCell(cell, space, stroke.fill);
-      stroke.end();
+      const suggested = JSON.stringify(given);
+      if (entry.suggested === suggested && !entry.suggestion === !given) return false;
+      entry.suggested = suggested;
+      entry.suggestion = given && suggestedRegion(given);
+      return true;
     },
     /** How many of a cell's pixels are in a region, from 0 to 1. */
     coverage(concept, cell) {

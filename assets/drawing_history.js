@@ -1,5 +1,5 @@
-// What strokes changed, and the way back through them. A step keeps the pixels that it turned over and
-// nothing else: the same list undoes it and does it again, and costs what the stroke itself cost.
+// What strokes changed, and the way back through them. A step keeps the pixels that it turned over
+// and nothing else: the same list undoes it and does it again, and costs what the stroke cost.
 
 const HISTORY_BYTES = 200e6; // the oldest steps are forgotten beyond that
 const STEP_BYTES = 500; // of a step besides its pixels
@@ -16,7 +16,8 @@ function makeStroke(height, width) {
 
   function takeFresh() {
     const rectangle = fresh;
-    whole = unionOf(whole, fresh);
+    if (rectangle) region.changed(rectangle.left, rectangle.right);
+    whole = unionOf(whole, rectangle);
     fresh = null;
     return rectangle;
   }
@@ -49,8 +50,10 @@ function makeStroke(height, width) {
     /** End the stroke: what it changed as {spans, rectangle}, or null if it changed nothing. */
     end() {
       takeFresh();
+      if (!whole) return null;
+      const rectangle = whole;
       const spans = [];
-      for (let column = whole?.left; column < whole?.right; column++) {
+      for (let column = rectangle.left; column < rectangle.right; column++) {
         const end = column * height + high[column];
         for (let place = column * height + low[column]; place < end; place++) {
           if (!touched[place]) continue;
@@ -61,9 +64,7 @@ function makeStroke(height, width) {
         low[column] = height;
         high[column] = 0;
       }
-      const rectangle = whole;
-      if (spans.length) region.changed(whole.left, whole.right);
-      region = whole = null;
+      whole = null;
       return spans.length ? { spans: Uint32Array.from(spans), rectangle } : null;
     },
   };

@@ -1,17 +1,20 @@
-// Mouse, pen, fingers and keys on the stage, told as points in pixels of the mask; and what shows where
-// the brush would paint.
+// Mouse, pen, fingers and keys on the stage, told as points in pixels of the mask; and what shows
+// where the brush would paint.
 
 const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
 /**
- * @param parts elements {stage, frame, ring, cell, reading}.
+ * @param root holds the elements.
  * @param viewport from `makeViewport`.
  * @param spaceNow () => {rows, columns, height, width} of the open case, or null.
- * @param on {brush(ctrl) => {cells, size, erasing} or null, down(point, ctrl), drag(points), hover(point),
- *   up(), abandon(), double(point), stamp(cell, ctrl), describe(cell) => text,
+ * @param on {brush(ctrl) => {cells, size, erasing} or null, down(point, ctrl), drag(points),
+ *   hover(point), up(), abandon(), double(point), stamp(cell, ctrl), describe(cell) => text,
  *   isBusy() => boolean}: busy if Enter and Space mean something else.
  */
-function makeDrawingInput({ stage, frame, ring, cell, reading }, viewport, spaceNow, on) {
+function makeDrawingInput(root, viewport, spaceNow, on) {
+  const [stage, frame, ring, cell, reading] = ["stage", "frame", "ring", "cell", "reading"].map(
+    (name) => root.querySelector("." + name)
+  );
   const navigation = makeNavigation(stage, viewport);
   let dragging = false;
   let pointer = null; // the last pointer event on the stage
@@ -58,11 +61,12 @@ function makeDrawingInput({ stage, frame, ring, cell, reading }, viewport, space
   }
 
   function showBrush() {
-    const brush = spaceNow() && on.brush(pointer?.ctrlKey);
+    const space = spaceNow();
+    if (!space) cursor = null;
+    const brush = space && on.brush(pointer?.ctrlKey);
     const at = brush && pointer;
     ring.hidden = !at || brush.cells || cursor;
     if (!ring.hidden) placeRing(brush);
-    const space = spaceNow();
     if (cursor) placeCells([cursor]);
     else if (at && brush.cells)
       placeCells(cellsAround(cellAt(pointAt(pointer), space), brush.size, space));
@@ -84,8 +88,9 @@ function makeDrawingInput({ stage, frame, ring, cell, reading }, viewport, space
   stage.addEventListener("pointerdown", (event) => {
     if (navigation.down(event)) {
       event.preventDefault();
+      if (dragging) on.abandon(); // one finger drew before two move the picture
       dragging = false;
-      return on.abandon();
+      return;
     }
     if (event.button !== 0 || !event.isPrimary || !spaceNow()) return;
     event.preventDefault();

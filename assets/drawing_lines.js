@@ -12,8 +12,8 @@ function makeDrawingLines(canvas) {
 
   /** A point in fractions of the sides, on the canvas. */
   const at = ([x, y]) => [
-    (box.left + x * box.width) * unit,
-    (box.top + y * box.height) * unit,
+    Math.round((box.left + x * box.width) * unit),
+    Math.round((box.top + y * box.height) * unit),
   ];
 
   function strokeTwice(path, colour, width, dash = []) {
@@ -28,14 +28,18 @@ function makeDrawingLines(canvas) {
     }
   }
 
-  function drawNumber(number, colour, point) {
+  /** Write a number at the head of an area, or where the stage cuts that off. */
+  function drawNumber(number, colour, point, [areaLeft, areaTop, areaRight, areaBottom]) {
+    const [[x0, y0], [x1, y1]] = [at([areaLeft, areaTop]), at([areaRight, areaBottom])];
+    if (x1 < 0 || y1 < 0 || x0 > canvas.width || y0 > canvas.height) return;
     const [x, y] = at(point);
     context.font = `600 ${13 * unit}px system-ui, sans-serif`;
     const width = context.measureText(number).width + 8 * unit;
+    const height = 18 * unit;
     const left = Math.min(Math.max(x, 0), canvas.width - width);
-    const top = Math.min(Math.max(y - 18 * unit, 0), canvas.height - 18 * unit);
+    const top = Math.min(Math.max(y - height, 0), canvas.height - height);
     context.fillStyle = "#000c";
-    context.fillRect(left, top, width, 18 * unit);
+    context.fillRect(left, top, width, height);
     context.fillStyle = colour;
     context.fillText(number, left + 4 * unit, top + 14 * unit);
   }
@@ -70,12 +74,12 @@ function makeDrawingLines(canvas) {
     }
   }
 
-  function drawOther({ boxes, colour, number, anchor }) {
+  function drawOther({ boxes, colour, number, region }) {
     context.globalAlpha = 0.75;
-    for (const box of boxes) drawBox(box, colour, 1, false);
-    for (const place of boxes) drawNumber(number, colour, place);
-    if (anchor) drawNumber(number, colour, anchor);
+    for (const corners of boxes) drawBox(corners, colour, 1, false);
     context.globalAlpha = 1;
+    for (const corners of boxes) drawNumber(number, colour, corners, corners);
+    if (region) drawNumber(number, colour, region.head, region.bounds);
   }
 
   function draw() {
@@ -95,9 +99,10 @@ function makeDrawingLines(canvas) {
       draw();
     },
     /**
-     * @param newScene null, or {others: [{boxes, colour, number, anchor}], boxes, chosenBox, colour,
-     *   polygon}: other concepts, and what is drawn on now; the polygon's last point is the pointer.
-     *   All points are fractions of the sides; the anchor is where a region's number stands, or null.
+     * @param newScene null, or {others: [{boxes, colour, number, region}], boxes, chosenBox,
+     *   colour, polygon}: other concepts, and what is drawn on now; the polygon's last point is the
+     *   pointer. A region is {head, bounds}, its first pixel and the box around it, or null. All
+     *   points are fractions of the sides.
      */
     show(newScene) {
       scene = newScene;

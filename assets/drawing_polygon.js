@@ -6,6 +6,7 @@
  */
 function makePolygonTool(isNear, on) {
   let points = [];
+  let pressed = null; // corners before the last press
   let pointer = null;
 
   function change(newPoints) {
@@ -16,6 +17,7 @@ function makePolygonTool(isNear, on) {
   function close(ctrl) {
     if (points.length < 3) return;
     const closed = points;
+    pressed = [];
     change([]);
     on.close(closed, ctrl);
   }
@@ -28,6 +30,7 @@ function makePolygonTool(isNear, on) {
     shown: () => (points.length ? [...points, pointer] : []),
     press(point, ctrl) {
       pointer = point;
+      pressed = points;
       if (points.length > 2 && isNear(point, points[0])) close(ctrl);
       else if (!points.length || !isNear(point, points.at(-1))) change([...points, point]);
     },
@@ -38,5 +41,7 @@ function makePolygonTool(isNear, on) {
     close,
     removeLast: () => change(points.slice(0, -1)),
     drop: () => change([]),
+    /** Take the last press back: it was for something else. */
+    abandon: () => change(pressed),
   };
 }

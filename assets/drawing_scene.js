@@ -1,4 +1,4 @@
-// Where everything lies on the stage: the picture, the regions painted over it and the lines over those.
+// Where everything lies on the stage: the picture, the regions over it and the lines over those.
 
 /** @param onZoom (zoom): the picture is shown larger or smaller than before. */
 function makeScene(root, onZoom) {
@@ -32,12 +32,16 @@ function makeScene(root, onZoom) {
 
   const colourOf = (concept) => drawingColour(drawn.concepts.indexOf(concept));
 
-  /** Where the number of a region stands: at the head of its first column. */
-  function anchorOf({ mask }) {
+  /** Where a region's number stands: at the head of its first column. */
+  function placeOf({ region, mask }) {
     if (!mask) return null;
     const { height, width } = drawn.space;
     const [first] = mask.counts;
-    return [Math.floor(first / height) / width, (first % height) / height];
+    const { left, top, right, bottom } = region.bounds();
+    return {
+      head: [Math.floor(first / height) / width, (first % height) / height],
+      bounds: [left / width, top / height, right / width, bottom / height],
+    };
   }
 
   return {
@@ -82,7 +86,7 @@ function makeScene(root, onZoom) {
           boxes: drawn.entryOf(concept).boxes,
           colour: colourOf(concept),
           number: String(drawn.concepts.indexOf(concept) + 1),
-          anchor: anchorOf(drawn.entryOf(concept)),
+          region: placeOf(drawn.entryOf(concept)),
         })),
         colour: colourOf(chosen),
         ...now,

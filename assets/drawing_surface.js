@@ -15,15 +15,15 @@
 //     or "redo".
 //   onMessage(text): a sentence for the reader.
 //   onState({ tool, size, undo, redo, polygon, box, suggestion, zoom }): what buttons show, told
-//     whenever any of it changes; size in pixels of the mask (of the patch brush: the height that its
-//     cells have), undo and redo: how many steps there are, polygon: how many points the open one has,
+//     whenever any of it changes; size in pixels of the mask (of the patch brush: how high its cells
+//     are), undo and redo: how many steps there are, polygon: how many corners the open one has,
 //     box: whether one is selected, suggestion: whether the chosen concept has one.
 //
 // surface.open({ picture, height, width, grid, concepts, marks }): a case; what was open is closed.
 //   Its history begins empty. Answers a promise that is kept once the picture shows.
 //     picture: URL; height, width: of the mask in pixels; grid: [rows, columns] of the model;
 //     concepts: names, in the order of the keys 1 to 9; marks: { name: { mask, boxes, … }, … } as
-//     mark_to_json gives them. The first concept is chosen. Throws if a mask has other sides.
+//     mark_to_json gives. The first concept is chosen. Throws if a mask has other sides.
 // surface.close(): nothing is shown; a stroke that is under way is finished first (also by open,
 //   choose, tool, undo and redo), so that nothing painted is lost.
 // surface.choose(concept): the concept that is drawn on, by name.
@@ -32,15 +32,17 @@
 // surface.undo(), surface.redo(): one step, of whichever concept it was.
 // surface.fit(): the whole picture.
 // surface.suggest(concept, { mask } | { cells } | null): show what the model would mark, hatched;
-//   mask as in onChange, cells: [[row, column], …] of the grid. Shown while the concept is chosen.
+//   mask as in onChange, cells: [[row, column], …] of the grid. Shown while the concept is chosen;
+//   saying the same again costs nothing.
 // surface.acceptSuggestion(): the chosen concept's suggestion becomes part of its region, as one
 //   step; boxes and what was painted stay. Says whether there was one.
 // surface.mark(concept): { mask, boxes } as they are now.
-// surface.key(event): gives a keydown of the page to the surface; true if it was for it (it has then
-//   prevented the default). Call it first in the page's own listener, and not for keys typed into
-//   fields. Its keys: Z, Shift+Z undo and redo; [ ] size; 0 fits; Enter, Escape, Backspace of an
-//   open polygon; Delete, Backspace, Escape of a selected box. It leaves all other keys alone: keys
-//   that choose a tool or a concept, or accept a suggestion, are the page's.
+// surface.key(event): gives a keydown of the page to the surface; true if it was for it (it has
+//   then prevented the default). Call it first in the page's own listener, but not for keys typed
+//   into fields. Its keys: Z, Shift+Z undo and redo (Ctrl+Z, Ctrl+Y as well); [ ] size; 0 fits;
+//   Enter, Escape, Backspace of an open polygon; Delete, Backspace, Escape of a selected box. It
+//   leaves all others alone: keys that choose a tool or a concept, or accept a suggestion, are the
+//   page's.
 //   While the surface has the keyboard focus, arrow keys move a cursor over the patches, Enter and
 //   Space paint its patch (erase it with the eraser or with Ctrl); those never reach the page.
 //
@@ -64,8 +66,6 @@ const TOUCHING = 8; // pixels of the page
 
 function createSurface(root, { onChange, onMessage, onState }) {
   root.innerHTML = SURFACE;
-  const part = (name) => root.querySelector(name);
-  const stage = part(".stage");
   let drawn = null; // the open case, from makeDrawnCase
   let painter = null;
   let isPainting = false;
@@ -86,12 +86,8 @@ function createSurface(root, { onChange, onMessage, onState }) {
     commit: (boxes) => tell(drawn.setBoxes(chosen, boxes)),
     refuse: onMessage,
   });
-  const input = makeDrawingInput(
-    { stage, frame: part(".frame"), ring: part(".ring"), cell: part(".cell"), reading: part(".reading") },
-    scene.viewport,
-    () => drawn && drawn.space,
-    { brush, down: press, drag, hover, up, abandon, double, stamp, describe, isBusy }
-  );
+  const gestures = { brush, down, drag, hover, up, abandon, double, stamp, describe, isBusy };
+  const input = makeDrawingInput(root, scene.viewport, () => drawn && drawn.space, gestures);
   const erases = (ctrl) => tool === "eraser" || Boolean(ctrl);
   const fractionsOf = ([x, y]) => [x / drawn.space.width, y / drawn.space.height];
 
@@ -178,7 +174,7 @@ function createSurface(root, { onChange, onMessage, onState }) {
     if (step) tell(step);
   }
 
-  function press(point, ctrl) {
+  function down(point, ctrl) {
     if (tool === "box") return boxTool.down(fractionsOf(point));
     if (tool === "polygon") return polygon.press(withinPicture(point), ctrl);
     isPainting = true;
@@ -206,6 +202,7 @@ function createSurface(root, { onChange, onMessage, onState }) {
 
   function abandon() {
     if (tool === "box") boxTool.abandon();
+    if (tool === "polygon") polygon.abandon();
     if (!isPainting) return;
     isPainting = false;
     const rectangle = drawn.abandonStroke(chosen);
@@ -293,9 +290,12 @@ function createSurface(root, { onChange, onMessage, onState }) {
   }
 
   /** What a key does just now, or undefined. */
-  function actionOf({ key, ctrlKey, metaKey, shiftKey }) {
+  function actionOf(event) {
+    const { key, ctrlKey, metaKey, altKey, shiftKey } = event;
+    const types = event.getModifierState("AltGraph"); // brackets need it on many keyboards
+    if (altKey && !types) return undefined;
     const name = key.toLowerCase();
-    const command = ctrlKey || metaKey;
+    const command = (ctrlKey || metaKey) && !types;
     if (name === "z") return shiftKey ? redo : undo;
     if (name === "y" && command) return redo;
     if (name === "enter" && polygon.length) return () => polygon.close(ctrlKey);
@@ -327,7 +327,7 @@ function createSurface(root, { onChange, onMessage, onState }) {
     tool(name) {
       settle();
       tool = name;
-      stage.dataset.tool = name;
+      root.querySelector(".stage").dataset.tool = name;
       input.showBrush();
       tellState();
     },
@@ -340,8 +340,7 @@ function createSurface(root, { onChange, onMessage, onState }) {
     redo,
     fit: () => scene.viewport.fit(),
     suggest(concept, given) {
-      drawn.suggest(concept, given);
-      if (concept === chosen) showAll();
+      if (drawn.suggest(concept, given) && concept === chosen) showAll();
     },
     acceptSuggestion() {
       settle();
@@ -358,7 +357,7 @@ function createSurface(root, { onChange, onMessage, onState }) {
     },
     mark: (concept) => drawn.mark(concept),
     key(event) {
-      const action = drawn && !event.altKey ? actionOf(event) : undefined;
+      const action = drawn ? actionOf(event) : undefined;
       if (!action) return false;
       event.preventDefault();
       action();

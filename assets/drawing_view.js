@@ -65,15 +65,17 @@ function makeDrawingView(canvas) {
   /** Pixels of the canvas that show a rectangle of the mask and the outline around it. */
   function shownAt({ left, top, right, bottom }) {
     const on = (start, edge) => start + edge / place.step;
-    return within({
+    return {
       left: Math.floor(on(place.left, left)) - DRAWING_MARGIN,
       top: Math.floor(on(place.top, top)) - DRAWING_MARGIN,
       right: Math.ceil(on(place.left, right)) + DRAWING_MARGIN,
       bottom: Math.ceil(on(place.top, bottom)) + DRAWING_MARGIN,
-    });
+    };
   }
 
-  function within(rectangle, around = { left: 0, top: 0, right: canvas.width, bottom: canvas.height }) {
+  const wholeCanvas = () => ({ left: 0, top: 0, right: canvas.width, bottom: canvas.height });
+
+  function within(rectangle, around) {
     return {
       left: Math.max(rectangle.left, around.left),
       top: Math.max(rectangle.top, around.top),
@@ -102,10 +104,7 @@ function makeDrawingView(canvas) {
     for (let index = 0; index < rows.length; index++)
       rows[index] = Math.min((y0 + index + 0.5 - place.top) * place.step, region.height - 1);
     for (let x = x0; x < x1; x++) {
-      const column = Math.min(
-        Math.floor((x + 0.5 - place.left) * place.step),
-        region.width - 1
-      );
+      const column = Math.min(Math.floor((x + 0.5 - place.left) * place.step), region.width - 1);
       const base = column * region.height;
       const to = (x - left) * height + y0 - top;
       for (let index = 0; index < rows.length; index++)
@@ -160,7 +159,7 @@ function makeDrawingView(canvas) {
   }
 
   function paintAll() {
-    if (place) paint(within({ left: 0, top: 0, right: canvas.width, bottom: canvas.height }));
+    if (place) paint(wholeCanvas());
   }
 
   return {
@@ -190,7 +189,7 @@ function makeDrawingView(canvas) {
     refresh(region, rectangle) {
       for (const layer of layers)
         if (layer.region === region) layer.bounds = unionOf(layer.bounds, rectangle);
-      if (place) paint(shownAt(rectangle));
+      if (place) paint(within(shownAt(rectangle), wholeCanvas()));
     },
   };
 }

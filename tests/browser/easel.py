@@ -20,6 +20,7 @@ SCRIPTS = (
 )
 STYLES = ("studio.css", "review.css", "drawing.css")
 CONCEPTS = ["streaks", "globules", "veil"]
+FRAME = "document.querySelector('.frame').getBoundingClientRect().toJSON()"
 URL = "http://localhost/drawing"  # a page that the browser counts as secure, as the studio's is
 START = """
 const root = document.getElementById("root");
@@ -30,7 +31,7 @@ const surface = createSurface(root, {
   onMessage: (text) => messages.push(text),
   onState: (state) => (window.state = state),
 });
-window.surface = surface;
+Object.assign(window, { surface, makeSteps });
 document.addEventListener("keydown", (event) => surface.key(event));
 """
 
@@ -76,12 +77,13 @@ class Easel:
         concepts: Iterable[str] = CONCEPTS,
     ) -> None:
         self.height, self.width, self.grid = height, width, grid
+        self.concepts = list(concepts)
         case = {
             "picture": picture(height, width),
             "height": height,
             "width": width,
             "grid": grid,
-            "concepts": list(concepts),
+            "concepts": self.concepts,
             "marks": marks or {},
         }
         self.page.evaluate("(given) => surface.open(given)", case)
@@ -97,7 +99,7 @@ class Easel:
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         """Where a place of the mask is on the page."""
-        box = self.page.locator(".frame").bounding_box()
+        box = self.page.evaluate(FRAME)
         return (
             box["x"] + x / self.width * box["width"],
             box["y"] + y / self.height * box["height"],
@@ -110,10 +112,11 @@ class Easel:
         self.page.mouse.click(*self.at(x, y))
 
     def drag(self, *places: tuple[float, float], steps: int = 1) -> None:
-        self.move(*places[0])
+        first, *others = [self.at(*place) for place in places]
+        self.page.mouse.move(*first)
         self.page.mouse.down()
-        for place in places[1:]:
-            self.page.mouse.move(*self.at(*place), steps=steps)
+        for x, y in others:
+            self.page.mouse.move(x, y, steps=steps)
         self.page.mouse.up()
 
     def press(self, key: str) -> None:
@@ -135,7 +138,7 @@ class Easel:
         return self.call("mark", concept)["boxes"]
 
     def pixels(self, concept: str = CONCEPTS[0]) -> NDArray[np.bool_]:
-        """The region as the mark gives it, decoded; also checks that it is coded as it should be."""
+        """The region as the mark gives it, decoded; it must be coded as it would be here."""
         mask = self.call("mark", concept)["mask"]
         if mask is None:
             return np.zeros((self.height, self.width), dtype=bool)
