@@ -70,15 +70,11 @@ def main() -> None:
     first, last = costs[:COMPARED], costs[-COMPARED:]
     print(f"{arguments.strokes} strokes, {arguments.side} x {arguments.side} pixels, ", end="")
     print(f"{len(CONCEPTS)} concepts; median milliseconds of {COMPARED} from the button's release")
-    for name in ("encoded", "shown"):
-        medians = [
+    for name, remark in (("encoded", ""), ("shown", f"  (target at most {TARGET} x)")):
+        start, end = (
             statistics.median(getattr(cost, name) for cost in part) for part in (first, last)
-        ]
-        print(f"  {name:8} first {medians[0]:6.2f}, last {medians[1]:6.2f}: ", end="")
-        print(
-            f"{medians[1] / medians[0]:.2f} x"
-            + (f" (target at most {TARGET} x)" * (name == "shown"))
         )
+        print(f"  {name:8} first {start:6.2f}, last {end:6.2f}: {end / start:.2f} x{remark}")
     print(f"  encoded, slowest of all {max(cost.encoded for cost in costs):.2f}")
     print(f"  runs of a mask at the end {min(runs)} to {max(runs)}")
     print(f"  heap {before:.1f} MB before, {after:.1f} MB with {steps} steps to undo")
