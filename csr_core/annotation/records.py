@@ -21,6 +21,7 @@ __all__ = [
     "annotation_to_json",
     "applied",
     "change_from_json",
+    "change_to_json",
     "mark_from_json",
     "mark_to_json",
 ]
@@ -148,6 +149,17 @@ def change_from_json(value: object, vocabulary: Vocabulary) -> Change:
     if concept not in vocabulary.concepts:
         raise AnnotationError(f"The project's concepts are {', '.join(vocabulary.concepts)}.")
     return Change("concept", mark_from_json(new, concept), concept, origin)
+
+
+def change_to_json(change: Change) -> dict[str, Any]:
+    """Put a change as JSON: `field`, `concept`, `value` and `origin`."""
+    value = mark_to_json(change.value) if change.field == "concept" else change.value
+    return {
+        "field": change.field,
+        "concept": change.concept,
+        "value": value,
+        "origin": change.origin,
+    }
 
 
 def mark_to_json(mark: ConceptMark) -> dict[str, Any]:

@@ -1,0 +1,45 @@
+"""Names of projects and readers: what they may be, and when two are the same."""
+
+import unicodedata
+
+__all__ = ["CONSENSUS", "StoreError", "check_name", "check_reader", "folded"]
+
+CONSENSUS = "consensus"
+MAX_NAME = 60
+
+
+class StoreError(ValueError):
+    """The store refuses or can't do what was asked; the message is for the person at the screen."""
+
+
+def check_name(name: str, what: str) -> str:
+    """Return a name without the spaces around it.
+
+    Args:
+        name: of a project or a reader, from outside.
+        what: it names, for the message.
+
+    Raises:
+        StoreError: if it is not 1 to 60 printable characters.
+    """
+    stripped = name.strip()
+    if not (0 < len(stripped) <= MAX_NAME and stripped.isprintable()):
+        raise StoreError(f"The name of a {what} is 1 to {MAX_NAME} printable characters.")
+    return stripped
+
+
+def check_reader(name: str) -> str:
+    """Return the name under which somebody may sign in, without the spaces around it.
+
+    Raises:
+        StoreError: if it is no name, or the one that adjudicated annotations are kept under.
+    """
+    checked = check_name(name, "reader")
+    if folded(checked) == CONSENSUS:
+        raise StoreError(f"“{CONSENSUS}” stands for what readers agreed on; sign in by your name.")
+    return checked
+
+
+def folded(name: str) -> str:
+    """What two spellings of the same name share."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).strip()
