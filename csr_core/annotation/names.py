@@ -12,19 +12,20 @@ class StoreError(ValueError):
     """The store refuses or can't do what was asked; the message is for the person at the screen."""
 
 
-def check_name(name: str, what: str) -> str:
+def check_name(name: str, what: str, longest: int = MAX_NAME) -> str:
     """Return a name without the spaces around it.
 
     Args:
-        name: of a project or a reader, from outside.
+        name: from outside.
         what: it names, for the message.
+        longest: that is allowed, in characters.
 
     Raises:
-        StoreError: if it is not 1 to 60 printable characters.
+        StoreError: if it is empty, longer, or not printable.
     """
     stripped = name.strip()
-    if not (0 < len(stripped) <= MAX_NAME and stripped.isprintable()):
-        raise StoreError(f"The name of a {what} is 1 to {MAX_NAME} printable characters.")
+    if not (0 < len(stripped) <= longest and stripped.isprintable()):
+        raise StoreError(f"The name of a {what} is 1 to {longest} printable characters.")
     return stripped
 
 

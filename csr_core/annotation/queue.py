@@ -170,7 +170,13 @@ def find_progress(connection: Connection, project_id: int) -> list[Progress]:
 
 
 def _order(view: QueueView) -> ColumnElement[int]:
-    return cases.c.position
+    match view.order:
+        case "listed":
+            return cases.c.position
+        case "undecided":
+            return cases.c.undecided_place
+        case "diverse":
+            return cases.c.diverse_place
 
 
 def _own(reader_id: int, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:

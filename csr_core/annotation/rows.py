@@ -67,7 +67,13 @@ def append_cases(connection: Connection, project_id: int, rows: list[dict[str, A
         )
     first = connection.scalar(select(func.coalesce(func.max(cases.c.position) + 1, 0)).where(here))
     added = [
-        {**row, "project_id": project_id, "position": position}
+        {
+            **row,
+            "project_id": project_id,
+            "position": position,
+            "undecided_place": position,
+            "diverse_place": position,
+        }
         for position, row in enumerate(
             (row for row in rows if row["image_id"] not in known), start=first or 0
         )

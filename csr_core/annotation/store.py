@@ -1,6 +1,6 @@
 """What readers mark, kept for good: every change lasts from the moment it is acknowledged."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike, fspath
 
 from sqlalchemy import select
@@ -17,6 +17,7 @@ from csr_core.annotation.journal import (
     save_change,
 )
 from csr_core.annotation.names import CONSENSUS, StoreError, check_reader
+from csr_core.annotation.places import place_cases
 from csr_core.annotation.projects import (
     Case,
     NewCase,
@@ -236,3 +237,30 @@ class Store:
         """How far everyone is who saved something in a project, by name."""
         with self._database.reading() as connection:
             return find_progress(connection, project_row(connection, project)["id"])
+
+    def rank(
+        self, project: str, model: str, undecided: Mapping[int, float], diversity: Mapping[int, int]
+    ) -> None:
+        """Put the cases of a project in the orders a model would ask for them.
+
+        Cases that aren't given come last, as listed; what was ranked before is forgotten.
+
+        Args:
+            project: its name.
+            model: that was asked; `ranked_by` tells it.
+            undecided: how undecided the model is, by case id; the highest comes first.
+            diversity: place of a case when each shall differ most from those before it, by case id;
+                the lowest comes first.
+
+        Raises:
+            StoreError: if a case is not the project's, or a value not finite.
+        """
+        with self._database.writing() as connection:
+            project_id = project_row(connection, project, lock=True)["id"]
+            place_cases(connection, project_id, model, undecided, diversity)
+
+    def ranked_by(self, project: str) -> str | None:
+        """The model that put the cases of a project in order, if one did."""
+        with self._database.reading() as connection:
+            name: str | None = project_row(connection, project)["ranked_by"]
+            return name

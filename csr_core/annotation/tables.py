@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
 __all__ = [
@@ -70,6 +71,7 @@ projects = Table(
     Column("vocabulary", Text, nullable=False),
     Column("instructions", Text, nullable=False),
     Column("data_name", Text, nullable=False),
+    Column("ranked_by", String),  # the model that gave the cases their places
     UniqueConstraint("folded_name"),
 )
 
@@ -93,8 +95,12 @@ cases = Table(
     Column("split", String, nullable=False),
     Column("height", Integer, nullable=False),
     Column("width", Integer, nullable=False),
+    Column("undecided_place", Integer, nullable=False, server_default=text("0")),
+    Column("diverse_place", Integer, nullable=False, server_default=text("0")),
     UniqueConstraint("project_id", "position"),
     UniqueConstraint("project_id", "image_id"),
+    Index(None, "project_id", "undecided_place"),
+    Index(None, "project_id", "diverse_place"),
 )
 
 annotations = Table(
