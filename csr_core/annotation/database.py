@@ -38,6 +38,8 @@ _SQLITE = {
     "fullfsync": "ON",
     "trusted_schema": "OFF",
 }
+# Texts and numbers that no database holds come from outside, and are refused by its driver.
+_FAILURES = (SQLAlchemyError, sqlite3.Error, OverflowError, UnicodeEncodeError)
 _OPENING = 0x43535253  # what processes that open the same store wait for each other at
 
 
@@ -124,7 +126,7 @@ class Database:
     def _explained(self, done: str) -> Iterator[None]:
         try:
             yield
-        except (SQLAlchemyError, sqlite3.Error) as problem:
+        except _FAILURES as problem:
             reason = str(getattr(problem, "orig", None) or problem).splitlines()[0]
             if self._password:
                 reason = reason.replace(self._password, "***")

@@ -38,8 +38,8 @@ class Mask:
             raise ValueError(f"A region's image has sides of 1 to {MAX_SIDE} pixels.")
         if len(self.counts) > MAX_RUNS:
             raise ValueError(f"A region has at most {MAX_RUNS} runs; draw it less ragged.")
-        whole = all(type(count) is int for count in self.counts)
-        if not whole or any(count < 1 for count in self.counts[1:]) or min(self.counts) < 0:
+        whole = set(map(type, self.counts)) == {int}
+        if not whole or self.counts[0] < 0 or min(self.counts[1:], default=1) < 1:
             raise ValueError("The runs of a region are whole numbers above zero.")
         if sum(self.counts) != self.height * self.width:
             raise ValueError("The runs of a region must add up to the pixels of its image.")

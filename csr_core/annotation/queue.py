@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from sqlalchemy import ColumnElement, Connection, Select, exists, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, func, or_, select
 
 from csr_core.annotation.names import StoreError
 from csr_core.annotation.projects import Case, case_of_row
@@ -110,19 +110,16 @@ def find_page(
     """A page of the worklist of a project, given by id and name; see `Store.queue`."""
     if offset < 0 or not 0 < limit <= MAX_PAGE:
         raise StoreError(f"A page of the worklist has 1 to {MAX_PAGE} rows.")
-    wanted = (
-        select(cases)
-        .where(*_conditions(project[0], reader_id, view))
-        .order_by(_order(view))
-        .offset(offset)
-        .limit(limit)
-    )
+    ids = _wanted(project[0], reader_id, view).order_by(_order(view)).offset(offset).limit(limit)
+    page = connection.scalars(ids).all()
+    # Ids first: the rows before the offset are passed over in an index.
+    wanted = select(cases).where(cases.c.id.in_(page)).order_by(_order(view))
     found = [case_of_row(row, project[1]) for row in connection.execute(wanted).mappings()]
     own, others = _statuses(connection, [case.id for case in found], reader_id)
     rows = (
         QueueRow(case, *own.get(case.id, ("new", False)), tuple(others[case.id])) for case in found
     )
-    return QueuePage(tuple(rows), connection.scalar(_counting(project[0], reader_id, view)) or 0)
+    return QueuePage(tuple(rows), _total(connection, project[0], reader_id, view))
 
 
 def find_step(
@@ -137,7 +134,7 @@ def find_step(
     if not 0 < abs(step) <= MAX_PAGE:
         raise StoreError(f"A step in the worklist is 1 to {MAX_PAGE} cases on or back.")
     place = _order(view)
-    wanted = select(cases).where(*_conditions(project[0], reader_id, view))
+    wanted = _wanted(project[0], reader_id, view)
     if case_id is not None:
         inside = (cases.c.project_id == project[0], cases.c.id == case_id)
         here = connection.scalar(select(place).where(*inside))
@@ -145,7 +142,7 @@ def find_step(
             raise StoreError(f"There is no case {case_id} in {project[1]}.")
         wanted = wanted.where(place > here if step > 0 else place < here)
     wanted = wanted.order_by(place if step > 0 else place.desc()).offset(abs(step) - 1).limit(1)
-    row = connection.execute(wanted).mappings().one_or_none()
+    row = connection.execute(select(cases).where(cases.c.id.in_(wanted))).mappings().one_or_none()
     return None if row is None else case_of_row(row, project[1])
 
 
@@ -172,40 +169,55 @@ def find_progress(connection: Connection, project_id: int) -> list[Progress]:
 def _order(view: QueueView) -> ColumnElement[int]:
     match view.order:
         case "listed":
-            return cases.c.position
+            place = cases.c.position
         case "undecided":
-            return cases.c.undecided_place
+            place = cases.c.undecided_place
         case "diverse":
-            return cases.c.diverse_place
+            place = cases.c.diverse_place
+    return place
 
 
-def _own(reader_id: int, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
-    mine = (annotations.c.case_id == cases.c.id, annotations.c.reader_id == reader_id)
-    return exists().where(*mine, *conditions)
+def _wanted(project_id: int, reader_id: int, view: QueueView) -> Select[tuple[int]]:
+    """Ids of the cases in a view, in no order yet."""
+    wanted = select(cases.c.id)
+    if view.status == "new":
+        read = (annotations.c.case_id == cases.c.id, annotations.c.reader_id == reader_id)
+        wanted = wanted.where(~select(annotations.c.case_id).where(*read).exists())
+    elif view.status != "all":
+        own = _own(project_id, reader_id, view)
+        wanted = wanted.where(cases.c.id.in_(select(annotations.c.case_id).where(*own)))
+    if not view.text:
+        return wanted.where(cases.c.project_id == project_id)
+    words = view.text.replace("\0", "")
+    found = (text.icontains(words, autoescape=True) for text in (cases.c.image_id, cases.c.path))
+    # Every text is read. The sum keeps the database from doing so in the order of an index, here
+    # and there in the file: one after the other is several times faster.
+    return wanted.where(or_(*found), cases.c.project_id + 0 == project_id)
 
 
-def _conditions(project_id: int, reader_id: int, view: QueueView) -> list[ColumnElement[bool]]:
-    conditions = [cases.c.project_id == project_id]
-    if view.text:
-        words = view.text.replace("\0", "")
-        conditions.append(
-            cases.c.image_id.icontains(words, autoescape=True)
-            | cases.c.path.icontains(words, autoescape=True)
-        )
+def _own(project_id: int, reader_id: int, view: QueueView) -> tuple[ColumnElement[bool], ...]:
+    """Which annotations are the reader's; and of a status, where the view has one."""
+    own = (annotations.c.project_id == project_id, annotations.c.reader_id == reader_id)
     match view.status:
-        case "all":
-            pass
-        case "new":
-            conditions.append(~_own(reader_id))
+        case "all" | "new":
+            return own
         case "flagged":
-            conditions.append(_own(reader_id, annotations.c.flagged))
+            return (*own, annotations.c.flagged)
         case status:
-            conditions.append(_own(reader_id, annotations.c.status == status))
-    return conditions
+            return (*own, annotations.c.status == status)
 
 
-def _counting(project_id: int, reader_id: int, view: QueueView) -> Select[Any]:
-    return select(func.count()).select_from(cases).where(*_conditions(project_id, reader_id, view))
+def _total(connection: Connection, project_id: int, reader_id: int, view: QueueView) -> int:
+    def count(rows: FromClause, *conditions: ColumnElement[bool]) -> int:
+        counting = select(func.count()).select_from(rows).where(*conditions)
+        return connection.scalar(counting) or 0
+
+    if view.text:
+        return count(_wanted(project_id, reader_id, view).subquery())
+    own = 0 if view.status == "all" else count(annotations, *_own(project_id, reader_id, view))
+    if view.status not in ("all", "new"):
+        return own
+    return count(cases, cases.c.project_id == project_id) - own
 
 
 def _statuses(

@@ -115,8 +115,7 @@ annotations = Table(
     Column("at", UtcTime, nullable=False),
     Column("document", Text, nullable=False),  # last: a queue reads the columns before it only
     Index(None, "project_id", "case_id", "reader_id"),
-    Index(None, "project_id", "reader_id", "status", "flagged"),
-    Index(None, "reader_id", "case_id", "status", "flagged"),
+    Index(None, "project_id", "reader_id", "status", "flagged", "case_id"),
 )
 
 changes = Table(

@@ -61,8 +61,7 @@ def upgrade() -> None:
     )
     for columns in (
         ["project_id", "case_id", "reader_id"],
-        ["project_id", "reader_id", "status", "flagged"],
-        ["reader_id", "case_id", "status", "flagged"],
+        ["project_id", "reader_id", "status", "flagged", "case_id"],
     ):
         op.create_index(f"ix_annotations_{'_'.join(columns)}", "annotations", columns)
     op.create_table(
