@@ -83,3 +83,31 @@ def one_thread():
     with threadpool_limits(1):
         yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL server."""
+    from postgres import Server
+
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_address(request, tmp_path):
+    """Where a new store may be made, in each kind of database."""
+    if request.param == "sqlite":
+        return str(tmp_path / "annotations.db")
+    return request.getfixturevalue("postgres").address()
+
+
+@pytest.fixture
+def store(store_address):
+    """A new store, in each kind of database."""
+    from csr_core.annotation.store import Store
+
+    store = Store(store_address)
+    yield store
+    store.close()

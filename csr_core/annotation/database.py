@@ -55,7 +55,7 @@ class Database:
 
     def __init__(self, address: str) -> None:
         url = _url(address)
-        self._password = url.password
+        self._secrets = [url.password, *url.normalized_query.get("password", ())]
         self._file = url.database if url.get_backend_name() == "sqlite" else None
         self.name = self._file or f"{url.host or 'localhost'}/{url.database or ''}"
         if self._file is not None:
@@ -127,9 +127,9 @@ class Database:
         try:
             yield
         except _FAILURES as problem:
-            reason = str(getattr(problem, "orig", None) or problem).splitlines()[0]
-            if self._password:
-                reason = reason.replace(self._password, "***")
+            reason = str(getattr(problem, "orig", None) or problem).partition("\n")[0].rstrip(".")
+            for secret in filter(None, self._secrets):
+                reason = reason.replace(secret, "***")
             message = f"The annotations in {self.name} can't be {done}: {reason}."
             raise StoreError(message) from None
 
@@ -143,7 +143,7 @@ def _url(address: str) -> URL:
             backend = url.get_backend_name()
         except (SQLAlchemyError, ValueError):  # its message may hold the password
             backend = ""
-        if backend == "postgresql":
+        if backend in ("postgresql", "postgres"):
             return url.set(drivername="postgresql+psycopg")
         if backend != "sqlite":
             raise StoreError(

@@ -110,8 +110,13 @@ def find_page(
     """A page of the worklist of a project, given by id and name; see `Store.queue`."""
     if offset < 0 or not 0 < limit <= MAX_PAGE:
         raise StoreError(f"A page of the worklist has 1 to {MAX_PAGE} rows.")
-    ids = _wanted(project[0], reader_id, view).order_by(_order(view)).offset(offset).limit(limit)
-    page = connection.scalars(ids).all()
+    ids = _wanted(project[0], reader_id, view).order_by(_order(view))
+    if view.text:  # is searched once, for the page and the total
+        every = connection.scalars(ids).all()
+        page, total = every[offset : offset + limit], len(every)
+    else:
+        page = connection.scalars(ids.offset(offset).limit(limit)).all()
+        total = _total(connection, project[0], reader_id, view)
     # Ids first: the rows before the offset are passed over in an index.
     wanted = select(cases).where(cases.c.id.in_(page)).order_by(_order(view))
     found = [case_of_row(row, project[1]) for row in connection.execute(wanted).mappings()]
@@ -119,7 +124,7 @@ def find_page(
     rows = (
         QueueRow(case, *own.get(case.id, ("new", False)), tuple(others[case.id])) for case in found
     )
-    return QueuePage(tuple(rows), _total(connection, project[0], reader_id, view))
+    return QueuePage(tuple(rows), total)
 
 
 def find_step(
@@ -208,12 +213,12 @@ def _own(project_id: int, reader_id: int, view: QueueView) -> tuple[ColumnElemen
 
 
 def _total(connection: Connection, project_id: int, reader_id: int, view: QueueView) -> int:
+    """How many cases are in a view without a text."""
+
     def count(rows: FromClause, *conditions: ColumnElement[bool]) -> int:
         counting = select(func.count()).select_from(rows).where(*conditions)
         return connection.scalar(counting) or 0
 
-    if view.text:
-        return count(_wanted(project_id, reader_id, view).subquery())
     own = 0 if view.status == "all" else count(annotations, *_own(project_id, reader_id, view))
     if view.status not in ("all", "new"):
         return own

@@ -116,5 +116,5 @@ def reader_ids(connection: Connection, names: Collection[str]) -> list[int]:
 def insert_missing(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
     """Insert a row unless it collides with one that is there; tell whether it was inserted."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    added = connection.execute(dialect.insert(table).values(row).on_conflict_do_nothing())
-    return added.rowcount == 1
+    adding = dialect.insert(table).values(row).on_conflict_do_nothing()
+    return connection.execute(adding.returning(*table.primary_key)).first() is not None
