@@ -87,10 +87,10 @@ def one_thread():
 
 @pytest.fixture(scope="session")
 def postgres():
-    """A PostgreSQL server."""
+    """A PostgreSQL server; fast, as nobody kills it."""
     from postgres import Server
 
-    server = Server()
+    server = Server("fsync=off")
     yield server
     server.close()
 
@@ -111,3 +111,13 @@ def store(store_address):
     store = Store(store_address)
     yield store
     store.close()
+
+
+@pytest.fixture(scope="module")
+def workers():
+    """Other processes that use a store."""
+    from annotators import Workers
+
+    workers = Workers()
+    yield workers
+    workers.close()

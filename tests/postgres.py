@@ -20,9 +20,12 @@ class Server:
     """A server that only a socket in its own folder leads to.
 
     It doesn't run as root: then everything is done as the user postgres.
+
+    Args:
+        settings: as in postgresql.conf.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *settings: str) -> None:
         if not FOUND:
             missing = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
             missing("PostgreSQL is not installed: apt-get install postgresql")
@@ -30,6 +33,7 @@ class Server:
         self._user = {"user": "postgres", "group": "postgres"} if os.getuid() == 0 else {}
         if self._user:
             shutil.chown(self.folder, "postgres", "postgres")
+        self._settings = ("listen_addresses=", "shared_buffers=16MB", *settings)
         self._data = self.folder / "data"
         self._process: subprocess.Popen | None = None
         subprocess.run(
@@ -53,7 +57,7 @@ class Server:
                 self._process = subprocess.Popen(
                     [
                         *(FOUND[-1], "-D", self._data, "-k", self.folder),
-                        *("-c", "listen_addresses=", "-c", "shared_buffers=16MB"),
+                        *(word for setting in self._settings for word in ("-c", setting)),
                     ],
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
@@ -89,7 +93,7 @@ class Server:
     def close(self) -> None:
         """Stop, and remove everything."""
         if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
+            self._process.send_signal(signal.SIGQUIT)  # nothing is worth writing back
             self._process.wait(WAIT)
         shutil.rmtree(self.folder)
 

@@ -5,51 +5,23 @@ import os
 import random
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
+from postgres import Server
 from stores import folded_history, project_of
 
 from csr_core.annotation.store import Store
 
 ROUNDS = 50
 SAVES = 1000
-WORKERS = Path(__file__).with_name("annotators.py")
-
-
-class Workers:
-    """Processes that save, one after the other, until they are killed."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, WORKERS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def start(self, *work: object) -> int:
-        print(*work, file=self._process.stdin, flush=True)
-        word, pid = self.line().split()
-        assert word == "pid"
-        return int(pid)
-
-    def line(self) -> str:
-        return self._process.stdout.readline().rstrip("\n")
-
-    def rest(self) -> list[str]:
-        """What else the process says until it ends."""
-        return list(iter(self.line, "ended"))
-
-    def close(self) -> None:
-        self._process.communicate(timeout=60)
 
 
 @pytest.fixture(scope="module")
-def workers():
-    workers = Workers()
-    yield workers
-    workers.close()
+def postgres():
+    server = Server()
+    yield server
+    server.close()
 
 
 def kill(pid: int) -> None:
@@ -82,12 +54,12 @@ def test_no_acknowledged_save_is_lost_when_the_process_is_killed(store_address, 
     cases = [case.id for case in project_of(store, *(f"i{n}" for n in range(ROUNDS)))]
     store.close()
     chance = random.Random(0)
-    wanted = [0] * 6 + [chance.randint(12, 38) for _ in range(ROUNDS - 6)]
+    wanted = [0] * 6 + [chance.randint(10, 38) for _ in range(ROUNDS - 6)]
     acknowledged: list[dict[str, int]] = []
     for number, case in enumerate(cases):
-        pid = workers.start("save", store_address, case, f"r{number}")
+        [pid] = workers.start(("save_for_ever", store_address, case, f"r{number}"))
         lines = [workers.line() for _ in range(wanted[number])]
-        time.sleep(chance.uniform(0, 0.02))
+        time.sleep(chance.uniform(0, 0.015))
         kill(pid)
         acknowledged.append(read_acknowledged([*lines, *workers.rest()]))
         store = Store(store_address)
@@ -108,7 +80,7 @@ def test_a_store_may_be_killed_while_it_is_made(tmp_path, workers):
     ended = set()
     for number in range(20):
         address = tmp_path / f"{number}.db"
-        pid = workers.start("make", address)
+        [pid] = workers.start(("make", str(address)))
         time.sleep(chance.uniform(0, 0.12))
         kill(pid)
         made = workers.rest() == ["made"]
@@ -127,7 +99,7 @@ def test_no_acknowledged_save_is_lost_when_the_server_is_killed(postgres, worker
     store = Store(address)
     cases = [case.id for case in project_of(store, "a", "b", "c")]
     for number, case in enumerate(cases):
-        workers.start("save", address, case, f"r{number}")
+        workers.start(("save_for_ever", address, case, f"r{number}"))
         lines = [workers.line() for _ in range(20)]
         postgres.kill()
         acknowledged = read_acknowledged([*lines, *workers.rest()])

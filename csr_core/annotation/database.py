@@ -27,7 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from csr_core.annotation.names import StoreError
 from csr_core.annotation.tables import VERSION_TABLE
 
-__all__ = ["Database"]
+__all__ = ["Database", "migrate"]
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _WAIT = 30  # seconds for another process that writes
@@ -101,9 +101,7 @@ class Database:
             if self._file is None:
                 connection.execute(select(func.pg_advisory_xact_lock(_OPENING)))
             if self._version(connection, known) != script.get_current_head():
-                config = Config(attributes={"connection": connection})
-                config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-                command.upgrade(config, "head")
+                migrate(connection)
 
     def _version(self, connection: Connection, known: set[str]) -> str | None:
         """The version of the tables, None if there are none yet."""
@@ -132,6 +130,13 @@ class Database:
                 reason = reason.replace(secret, "***")
             message = f"The annotations in {self.name} can't be {done}: {reason}."
             raise StoreError(message) from None
+
+
+def migrate(connection: Connection, version: str = "head") -> None:
+    """Bring the tables to a version, in the connection's transaction."""
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    command.upgrade(config, version)
 
 
 def _url(address: str) -> URL:
