@@ -32,6 +32,7 @@ from csr_core.annotation.records import (  # noqa: E402
     Annotation,
     Change,
     ConceptMark,
+    Status,
     Vocabulary,
     annotation_to_json,
     change_to_json,
@@ -43,6 +44,7 @@ QUEUE, SAVE, GROWTH = 300, 50, 100  # ms at most, ms in the median, MB at most
 CONCEPTS = ("streaks", "globules", "pigment_network")
 SIDE = 512
 BATCH = 2000
+STATUSES: tuple[Status, ...] = ("done", "open", "skipped")
 READERS = ("Ada", "Ben")
 
 
@@ -64,6 +66,7 @@ def main() -> None:
         )
         measure_queue(store)
         measure_saves(store)
+        measure_strokes(store)
         store.close()
         measure_streaming(address)
 
@@ -78,7 +81,7 @@ def fill(store: Store, cases: int, count: int) -> None:
     store.create_project(Project("bench", Path("images"), words), listed)
     now = datetime.now(UTC)
     rng = np.random.default_rng(0)
-    documents = [document(rng) for _ in range(50)]
+    documents = [document(rng, number) for number in range(50)]
     ids = [case.id for case in store.cases("bench")]
     for reader in READERS:  # their first save makes them known
         store.save(ids[-1], reader, Change("status", "done"), "known")
@@ -97,8 +100,6 @@ def fill(store: Store, cases: int, count: int) -> None:
                         **row,
                         "project_id": 1,
                         "revision": 1,
-                        "status": ("done", "open", "skipped")[row["case_id"] % 7 % 3],
-                        "flagged": row["case_id"] % 50 == 0,
                     }
                     for row in batch
                 ],
@@ -118,12 +119,17 @@ def fill(store: Store, cases: int, count: int) -> None:
             )
 
 
-def document(rng: np.random.Generator) -> dict[str, Any]:
+def document(rng: np.random.Generator, number: int) -> dict[str, Any]:
     """An annotation with a region of every concept, and the change of one, as they are stored."""
     marks = {concept: ConceptMark("yes", blob(rng)) for concept in CONCEPTS}
     change = Change("concept", marks[CONCEPTS[0]], CONCEPTS[0])
+    status = STATUSES[number % 7 % len(STATUSES)]
+    flagged = number == 0
+    annotation = Annotation(marks, "nevus", 4, status=status, flagged=flagged)
     return {
-        "document": json.dumps(annotation_to_json(Annotation(marks, "nevus", 4))),
+        "status": status,
+        "flagged": flagged,
+        "document": json.dumps(annotation_to_json(annotation)),
         "change": json.dumps(change_to_json(change)),
     }
 
@@ -191,6 +197,22 @@ def measure_saves(store: Store, count: int = 300) -> None:
         f"save: median {statistics.median(spent):.1f} ms (at most {SAVE}), "
         f"p95 {sorted(spent)[int(0.95 * count)]:.1f} ms, max {max(spent):.1f} ms"
     )
+
+
+def measure_strokes(store: Store, count: int = 1000) -> None:
+    """Save stroke after stroke in one case."""
+    case = store.case_of("bench", "case_000007").id
+    rng = np.random.default_rng(3)
+    spent = []
+    for number in range(count):
+        change = Change("concept", ConceptMark("yes", blob(rng)), CONCEPTS[0])
+        spent.append(
+            milliseconds(
+                lambda change=change, key=f"k{number}": store.save(case, "Ada", change, key)
+            )
+        )
+    first, last = (statistics.median(part) for part in (spent[:100], spent[-100:]))
+    print(f"{count} strokes in a case: the first 100 {first:.1f} ms, the last 100 {last:.1f} ms")
 
 
 def measure_streaming(address: str) -> None:
