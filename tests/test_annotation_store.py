@@ -215,7 +215,7 @@ def test_annotations_come_case_by_case(store):
 def test_reading_all_holds_few_at_a_time(tmp_path):
     store = Store(tmp_path / "annotations.db")
     ragged = Mask(40, 25, (1,) * 1000)
-    listed = [NewCase(f"i{number}", "i.png", "train", 40, 25) for number in range(240)]
+    listed = [NewCase(f"i{number}", "i.png", "train", 40, 25) for number in range(350)]
     store.create_project(Project("Moles", tmp_path, WORDS), listed)
     change = Change("concept", ConceptMark("yes", ragged), "streaks")
 
@@ -228,7 +228,7 @@ def test_reading_all_holds_few_at_a_time(tmp_path):
         tracemalloc.stop()
         return peak
 
-    few, many = used(0, 40), used(40, 240)
+    few, many = used(0, 70), used(70, 350)
     assert many < 1.5 * few
     store.close()
 
