@@ -48,6 +48,12 @@ def old_address(store_address):
     return store_address
 
 
+def test_postgresql_without_its_driver_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("csr_core.annotation.database.find_spec", lambda name: None)
+    with pytest.raises(StoreError, match=r"pip install 'psycopg\[binary\]'"):
+        Store("postgresql://u@127.0.0.1:1/db")
+
+
 def test_an_older_store_is_brought_up_to_date(old_address):
     for _ in range(2):
         store = Store(old_address)

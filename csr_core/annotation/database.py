@@ -4,6 +4,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,10 @@ def _url(address: str) -> URL:
         except (SQLAlchemyError, ValueError):  # its message may hold the password
             backend = ""
         if backend in ("postgresql", "postgres"):
+            if find_spec("psycopg") is None:
+                raise StoreError(
+                    "Annotations in PostgreSQL need its driver: pip install 'psycopg[binary]'."
+                )
             return url.set(drivername="postgresql+psycopg")
         if backend != "sqlite":
             raise StoreError(
