@@ -8,6 +8,8 @@ import io
 import logging
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
@@ -18,7 +20,7 @@ from csr_core.dicom_display import DISPLAY_KEYWORDS, shown_as_rgb
 from csr_core.dicom_samples import JPEG, READABLE, SUBSAMPLED, Layout, samples_of
 from csr_core.picture_checks import MAX_BYTES, ImageError, RGBArray, check_size
 
-__all__ = ["decode_dicom"]
+__all__ = ["decode_dicom", "dicom_size"]
 
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
@@ -86,8 +88,34 @@ def decode_dicom(data: bytes, what: str) -> RGBArray:
         ImageError: The file holds no picture or several, is damaged, too large or too small, or
             compressed in a way that can't be read.
     """
+    with _refusing(what):
+        header, layout, syntax = _read(data, what)
+        if syntax in JPEG and layout.stored > 8:
+            raise _unreadable(syntax, what)
+        samples = samples_of(header.PixelData, header["PixelData"].VR, layout, syntax, what)
+        return shown_as_rgb(samples, header, what)
+
+
+def dicom_size(data: bytes, what: str) -> tuple[int, int]:
+    """Read the height and width of the picture of one DICOM file, in pixels.
+
+    Args:
+        data: the file, with DICM at byte 128.
+        what: what the picture is called in error messages.
+
+    Raises:
+        ImageError: as of `decode_dicom`, as far as the header tells.
+    """
+    with _refusing(what):
+        layout = _read(data, what)[1]
+        return layout.rows, layout.columns
+
+
+@contextmanager
+def _refusing(what: str) -> Iterator[None]:
+    """Turn whatever goes wrong with a file into one sentence."""
     try:
-        return _decode(data, what)
+        yield
     except (ImageError, MemoryError):
         raise
     except Exception:  # pydicom lets almost any type escape, with values of the file as its words.
@@ -97,7 +125,8 @@ def decode_dicom(data: bytes, what: str) -> RGBArray:
         ) from None
 
 
-def _decode(data: bytes, what: str) -> RGBArray:
+def _read(data: bytes, what: str) -> tuple[Dataset, Layout, UID]:
+    """The elements of a file, how its samples lie, and how it is encoded."""
     syntax, body = _transfer_syntax(data, what)
     stream = _BoundedStream(body)
     header = read_dataset(
@@ -107,11 +136,7 @@ def _decode(data: bytes, what: str) -> RGBArray:
         stop_when=stream.ends_before,
         specific_tags=_NEEDED,
     )
-    layout = _layout(header, what)
-    if syntax in JPEG and layout.stored > 8:
-        raise _unreadable(syntax, what)
-    samples = samples_of(header.PixelData, header["PixelData"].VR, layout, syntax, what)
-    return shown_as_rgb(samples, header, what)
+    return header, _layout(header, what), syntax
 
 
 def _transfer_syntax(data: bytes, what: str) -> tuple[UID, bytes]:

@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -22,6 +24,7 @@ __all__ = [
     "EXIF_ORIENTATION",
     "ImageError",
     "RGBArray",
+    "declared_size",
     "decode_image",
     "image_hash",
     "orientation",
@@ -35,6 +38,8 @@ _ACCEPTED = "JPEG, PNG, TIFF, BMP, WebP and DICOM pictures are accepted"
 _SAVE_ONE = "save the one you mean as PNG or JPEG"
 _TIFF_PHOTOMETRIC = 262
 _TIFF_WHITE_IS_ZERO = 0
+_PNG_ORIENTATION = (b"eXIf", b"com.adobe.xmp")
+_TURNED = (5, 6, 7, 8)
 _SIXTEEN_TO_EIGHT_BIT = 257  # 65535 / 255
 
 
@@ -63,11 +68,45 @@ def decode_image(
     """
     if isinstance(source, np.ndarray):
         return _check_array(source, what)
-    try:
+    with _refusing(what):
         if isinstance(source, Image.Image):
             return _decode_picture(source, what)
         data = source if isinstance(source, bytes) else _read_file(Path(source), what)
         return _decode_bytes(data, what)
+
+
+def declared_size(path: Path, *, what: str = "image") -> tuple[int, int]:
+    """Read the size of a picture without decoding it, so damaged pixels go unnoticed.
+
+    Args:
+        path: a file `decode_image` would be given.
+        what: what the picture is called in error messages.
+
+    Returns:
+        Height and width of what `decode_image` returns, in pixels.
+
+    Raises:
+        ImageError: as of `decode_image`, as far as the header tells.
+    """
+    with _refusing(what):
+        data = _read_file(path, what)
+        _check_bytes(data, what)
+        if _is_dicom(data):
+            from csr_core.dicom import dicom_size
+
+            return dicom_size(data, what)
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
+            check_size(*picture.size, what)
+            _check_single_frame(picture, what)
+            turned = picture.format != "TIFF" and _is_turned(picture, data)
+            return picture.size if turned else (picture.height, picture.width)
+
+
+@contextmanager
+def _refusing(what: str) -> Iterator[None]:
+    """Turn whatever goes wrong with a picture into one sentence."""
+    try:
+        yield
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -146,17 +185,33 @@ def _read_file(path: Path, what: str) -> bytes:
         raise ImageError(f"{what} cannot be opened; check that you may read the file.") from error
 
 
-def _decode_bytes(data: bytes, what: str) -> RGBArray:
+def _check_bytes(data: bytes, what: str) -> None:
     if not data:
         raise ImageError(f"{what} is empty (0 bytes); {_ACCEPTED}.")
     if len(data) > MAX_BYTES:
         raise ImageError(f"{what} is larger than {MAX_BYTES // 1024**2} MB; send a smaller file.")
-    if data[128:132] == b"DICM":
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        raise ImageError(f"{what} is a GIF, which may hold several frames: {_SAVE_ONE}.")
+
+
+def _is_dicom(data: bytes) -> bool:
+    return data[128:132] == b"DICM"
+
+
+def _is_turned(picture: Image.Image, data: bytes) -> bool:
+    """Tell whether height and width change places when an open picture is put upright."""
+    # Pillow decodes a PNG to find out, since its EXIF may follow the pixels.
+    if picture.format == "PNG" and not any(mark in data for mark in _PNG_ORIENTATION):
+        return False
+    return orientation(picture) in _TURNED
+
+
+def _decode_bytes(data: bytes, what: str) -> RGBArray:
+    _check_bytes(data, what)
+    if _is_dicom(data):
         from csr_core.dicom import decode_dicom  # here, since most pictures are of other formats
 
         return decode_dicom(data, what)
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        raise ImageError(f"{what} is a GIF, which may hold several frames: {_SAVE_ONE}.")
     with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
         return _decode_picture(picture, what, data)
 
@@ -223,7 +278,7 @@ def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
 
 def _orient(rgb: RGBArray, orientation: int) -> RGBArray:
     """Undo an EXIF orientation, 1 to 8; any other value leaves the picture as it is."""
-    if orientation in (5, 6, 7, 8):
+    if orientation in _TURNED:
         rgb = rgb.transpose(1, 0, 2)
     if orientation in (3, 4, 7, 8):
         rgb = rgb[::-1]

@@ -11,13 +11,20 @@ from numpy.typing import NDArray
 from csr_core.datasets.problems import Problem, is_safe_id, shown
 from csr_core.datasets.tables import RESERVED_COLUMNS, Description, Row, read_table
 
-__all__ = ["UNKNOWN", "LabelRow", "check_training_examples", "find_images", "read_labels"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "UNKNOWN",
+    "LabelRow",
+    "check_training_examples",
+    "find_images",
+    "read_labels",
+]
 
 UNKNOWN = -1
 
 _FILE = "labels.csv"
 _LABELS = {"": UNKNOWN, "0": 0, "1": 1}
-_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 _ID_RULE = "letters, digits, '.', '_' or '-', at most 128, not starting with a dot"
 
 
@@ -105,12 +112,12 @@ def find_images(
     for row in labels:
         inside = files_of(f"images/{row.split}", row.image_id) if row.split else []
         files = inside + files_of("images", row.image_id)
-        images = [file for file in files if file.lower().endswith(_IMAGE_SUFFIXES)]
+        images = [file for file in files if file.lower().endswith(IMAGE_SUFFIXES)]
         paths.append(root / images[0] if len(images) == 1 else None)
         if len(images) != 1:
             expected = (
                 f"one image images/{row.split or '<split>'}/{row.image_id} or "
-                f"images/{row.image_id} ending in {', '.join(_IMAGE_SUFFIXES)}"
+                f"images/{row.image_id} ending in {', '.join(IMAGE_SUFFIXES)}"
             )
             found = " and ".join(images or files) or "no image file"
             problems.append(Problem(_FILE, row.line, "image_id", found, expected))
