@@ -11,7 +11,6 @@ README.md           the model card
 
 import hashlib
 import reprlib
-import secrets
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -33,7 +32,7 @@ from csr_core.calibration import (
 )
 from csr_core.evidence import Profiles
 from csr_core.familiarity import CalibrationError
-from csr_core.files import read_json, write_json_atomic
+from csr_core.files import atomic_folder, read_json, write_json_atomic
 from csr_core.network import CSRNetwork, NetworkConfig
 
 __all__ = [
@@ -110,9 +109,8 @@ def save_checkpoint(
         CheckpointError: if the folder holds something that is not a checkpoint.
     """
     check_target(folder)
-    draft = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
-    (draft / "atlas").mkdir(parents=True)
-    try:
+    with atomic_folder(folder) as draft:
+        (draft / "atlas").mkdir()
         save_file(_compact(checkpoint.network.state_dict()), draft / "model.safetensors")
         write_json_atomic(
             draft / "config.json",
@@ -138,18 +136,6 @@ def save_checkpoint(
             (draft / "atlas" / name).write_bytes(data)
         write_json_atomic(draft / "metrics.json", dict(checkpoint.metrics))
         (draft / "README.md").write_text(checkpoint.readme, encoding="utf-8")
-        retired = draft.with_name(f"{draft.name}.old")
-        if folder.exists():
-            folder.rename(retired)
-        try:
-            draft.rename(folder)
-        except OSError:
-            if retired.exists():
-                retired.rename(folder)
-            raise
-        shutil.rmtree(retired, ignore_errors=True)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def check_target(folder: Path) -> None:

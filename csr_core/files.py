@@ -3,12 +3,13 @@
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-__all__ = ["atomic_target", "read_json", "write_bytes_atomic", "write_json_atomic"]
+__all__ = ["atomic_folder", "atomic_target", "read_json", "write_bytes_atomic", "write_json_atomic"]
 
 
 @contextmanager
@@ -39,6 +40,39 @@ def atomic_target(path: Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder beside ``folder`` that takes its place when the block succeeds.
+
+    Until then what is there stays; when the block raises, the new folder is removed.
+
+    Args:
+        folder: The folder to create or replace; its parent is created if needed.
+
+    Yields:
+        The folder to write to.
+
+    Raises:
+        OSError: The folder can't be made or put in place.
+    """
+    draft = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+    draft.mkdir(parents=True)
+    try:
+        yield draft
+        retired = draft.with_name(f"{draft.name}.old")
+        if folder.exists():
+            folder.rename(retired)
+        try:
+            draft.rename(folder)
+        except OSError:
+            if retired.exists():
+                retired.rename(folder)
+            raise
+        shutil.rmtree(retired, ignore_errors=True)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def write_bytes_atomic(path: Path, data: bytes) -> None:

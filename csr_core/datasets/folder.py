@@ -193,9 +193,9 @@ def region_mask(dataset: Dataset, name: str, image_id: str, size: int) -> NDArra
     """
     path = dataset.mask_path(name, image_id)
     if path is not None:
-        return read_mask(path, size)
+        return read_mask(path, size, size)
     boxes = [box for box in dataset.boxes.get(image_id, ()) if box.concept == name]
-    return draw_boxes(boxes, size) if boxes else None
+    return draw_boxes(boxes, size, size) if boxes else None
 
 
 def lesion_mask(dataset: Dataset, image_id: str, size: int) -> NDArray[np.bool_] | None:
@@ -214,7 +214,7 @@ def lesion_mask(dataset: Dataset, image_id: str, size: int) -> NDArray[np.bool_]
         ValueError: The id cannot name a file.
     """
     path = dataset.lesion_mask_path(image_id)
-    return None if path is None else read_mask(path, size)
+    return None if path is None else read_mask(path, size, size)
 
 
 def _assemble(

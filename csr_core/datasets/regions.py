@@ -14,7 +14,7 @@ from csr_core.datasets.problems import Problem, shown
 from csr_core.datasets.tables import Description, Row, read_table
 from csr_core.imaging import decode_image
 
-__all__ = ["Box", "check_masks", "draw_boxes", "read_boxes", "read_mask"]
+__all__ = ["Box", "check_masks", "draw_boxes", "read_boxes", "read_mask", "resized"]
 
 _FILE = "boxes.csv"
 _CORNERS = ("x_min", "y_min", "x_max", "y_max")
@@ -106,39 +106,52 @@ def check_masks(
                 _check_mask_pixels(path, file, absent, problems)
 
 
-def read_mask(path: Path, size: int) -> NDArray[np.bool_]:
+def read_mask(path: Path, height: int, width: int) -> NDArray[np.bool_]:
     """Read a mask and resize it, nearest pixel.
 
     Args:
         path: A PNG; every pixel that is not 0 is inside the region.
-        size: Side of the result in pixels.
+        height: Of the result in pixels.
+        width: Of the result in pixels.
 
     Returns:
-        (size, size) bool.
+        (height, width) bool.
 
     Raises:
         ImageError: The file is not a picture that can be decoded.
     """
-    mask = decode_image(path, what="mask")[..., 0] > 0  # (H, W)
-    H, W = mask.shape
-    centres = (np.arange(size) + 0.5) / size
-    return mask[np.ix_((centres * H).astype(int), (centres * W).astype(int))]
+    return resized(decode_image(path, what="mask")[..., 0] > 0, height, width)
 
 
-def draw_boxes(boxes: Iterable[Box], size: int) -> NDArray[np.bool_]:
+def resized(region: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
+    """Resize a region, nearest pixel: enlarged and then resized back, it is as it was.
+
+    Args:
+        region: (H, W).
+        height: Of the result in pixels.
+        width: Of the result in pixels.
+    """
+    H, W = region.shape
+    rows = ((np.arange(height) + 0.5) * H / height).astype(int)
+    columns = ((np.arange(width) + 0.5) * W / width).astype(int)
+    return region[np.ix_(rows, columns)]
+
+
+def draw_boxes(boxes: Iterable[Box], height: int, width: int) -> NDArray[np.bool_]:
     """Fill the union of boxes.
 
     Args:
         boxes: Boxes in fractions.
-        size: Side of the result in pixels.
+        height: Of the result in pixels.
+        width: Of the result in pixels.
 
     Returns:
-        (size, size) bool: the pixels whose centre lies in a box; a box keeps at least one pixel
+        (height, width) bool: the pixels whose centre lies in a box; a box keeps at least one pixel
         in each direction, so none vanishes on a coarse grid.
     """
-    mask = np.zeros((size, size), bool)
+    mask = np.zeros((height, width), bool)
     for box in boxes:
-        mask[_pixels(box.y_min, box.y_max, size), _pixels(box.x_min, box.x_max, size)] = True
+        mask[_pixels(box.y_min, box.y_max, height), _pixels(box.x_min, box.x_max, width)] = True
     return mask
 
 
