@@ -27,6 +27,7 @@ __all__ = [
     "declared_size",
     "decode_image",
     "image_hash",
+    "is_dicom",
     "orientation",
     "to_square",
 ]
@@ -91,7 +92,7 @@ def declared_size(path: Path, *, what: str = "image") -> tuple[int, int]:
     with _refusing(what):
         data = _read_file(path, what)
         _check_bytes(data, what)
-        if _is_dicom(data):
+        if is_dicom(data):
             from csr_core.dicom import dicom_size
 
             return dicom_size(data, what)
@@ -194,7 +195,8 @@ def _check_bytes(data: bytes, what: str) -> None:
         raise ImageError(f"{what} is a GIF, which may hold several frames: {_SAVE_ONE}.")
 
 
-def _is_dicom(data: bytes) -> bool:
+def is_dicom(data: bytes) -> bool:
+    """Tell whether a file is DICOM, from its first 132 bytes or more."""
     return data[128:132] == b"DICM"
 
 
@@ -208,7 +210,7 @@ def _is_turned(picture: Image.Image, data: bytes) -> bool:
 
 def _decode_bytes(data: bytes, what: str) -> RGBArray:
     _check_bytes(data, what)
-    if _is_dicom(data):
+    if is_dicom(data):
         from csr_core.dicom import decode_dicom  # here, since most pictures are of other formats
 
         return decode_dicom(data, what)

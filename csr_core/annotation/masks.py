@@ -6,10 +6,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MAX_RUNS", "MAX_SIDE", "Mask"]
+__all__ = ["MAX_RUNS", "MAX_SIDE", "Mask", "run_lengths"]
 
 MAX_SIDE = 4096
 MAX_RUNS = 400_000
+
+
+def run_lengths(region: NDArray[np.bool_]) -> list[int]:
+    """Count the runs of a region (height, width), in the order of a `Mask`."""
+    flat = np.asarray(region, dtype=bool).ravel(order="F")
+    edges = np.flatnonzero(np.diff(flat)) + 1
+    runs = np.diff([0, *edges.tolist(), flat.size]).tolist()
+    return [0, *runs] if flat[0] else runs
 
 
 @dataclass(frozen=True)
@@ -52,11 +60,7 @@ class Mask:
     @classmethod
     def of(cls, region: NDArray[np.bool_]) -> "Mask":
         """Make a mask of a region (height, width)."""
-        flat = np.asarray(region, dtype=bool).ravel(order="F")
-        edges = np.flatnonzero(np.diff(flat)) + 1
-        runs = np.diff([0, *edges.tolist(), flat.size]).tolist()
-        counts = [0, *runs] if flat[0] else runs
-        return cls(region.shape[0], region.shape[1], tuple(counts))
+        return cls(region.shape[0], region.shape[1], tuple(run_lengths(region)))
 
     def pixels(self) -> NDArray[np.bool_]:
         """The region, (height, width)."""
