@@ -1,4 +1,4 @@
-"""Command line: python -m csr_core train | evaluate | calibrate | crossvalidate | phantom."""
+"""Command line: python -m csr_core train, evaluate, calibrate, crossvalidate, phantom, annotate."""
 
 import json
 import os
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from tqdm import tqdm
+
+from csr_core.annotation.commands import annotate
 
 if TYPE_CHECKING:
     from csr_core.training import Recipe
@@ -20,6 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(annotate, name="annotate")
 
 Data = Annotated[Path, typer.Option(help="Folder with dataset.json, labels.csv and images/.")]
 Preset = Annotated[str, typer.Option(help="dermoscopy, phantom, xray, paper or quick.")]
