@@ -135,9 +135,7 @@ class Reasoner:
             ImageError: if the image can't be used; the message says why.
         """
         pixels = decode_image(image)
-        square = to_square(pixels, self.network.config.image_size)
-        tensor = torch.from_numpy(square).to(self.network.prototypes.device)
-        output = self.network(tensor.permute(2, 0, 1)[None].float() / 255)
+        output = self.network(self._input(pixels))
         return EncodedCase(
             similarity_maps=_read_only(output.similarity_maps[0].cpu().numpy()),
             similarity_scores=_read_only(output.similarity_scores[0].cpu().numpy()),
@@ -146,6 +144,22 @@ class Reasoner:
             image_size=pixels.shape[:2],
             model_hash=self.model_hash,
         )
+
+    @torch.inference_mode()
+    def project(self, image: NDArray[np.uint8] | Image.Image | str | Path) -> NDArray[np.float32]:
+        """Bring one image into the space where patches and prototypes are compared.
+
+        Args:
+            image: as `encode` takes it.
+
+        Returns:
+            P(f), a unit vector a patch, (D, H, W).
+
+        Raises:
+            ImageError: if the image can't be used; the message says why.
+        """
+        features = self.network.features(self._input(decode_image(image)))
+        return self.network.projector(features)[0].cpu().numpy()
 
     def merge(self, edits: Iterable[Edit], onto: EvidenceMap | None = None) -> EvidenceMap:
         """Merge edits once, for several answers about them.
@@ -198,6 +212,12 @@ class Reasoner:
     def concept_scores(verdict: Verdict) -> NDArray[np.float32]:
         """One similarity a concept, (K,): the score of its best prototype."""
         return verdict.scores.max(axis=1)
+
+    def _input(self, pixels: NDArray[np.uint8]) -> torch.Tensor:
+        """An image as the network takes it, (1, 3, H₀, W₀)."""
+        square = to_square(pixels, self.network.config.image_size)
+        tensor = torch.from_numpy(square).to(self.network.prototypes.device)
+        return tensor.permute(2, 0, 1)[None].float() / 255
 
     def _edited(
         self, case: EncodedCase, edits: Iterable[Edit] | EvidenceMap, semantics: Semantics
