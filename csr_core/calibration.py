@@ -15,6 +15,7 @@ from csr_core.familiarity import (
     fit_familiarity,
     fit_score_range,
 )
+from csr_core.presence import PresenceScale
 
 __all__ = [
     "Calibration",
@@ -37,15 +38,20 @@ class Calibration:
         score_range: usual upper end of its (K, M) similarity scores.
         familiarity: usual pooled features, (C,).
         measured_on: which images, for people.
+        presence: probability of each concept, if labels were known.
     """
 
     score_range: ScoreRange
     familiarity: Familiarity
     measured_on: str
+    presence: PresenceScale | None = None
 
 
 def fit_calibration(
-    scores: NDArray[np.floating], pooled: NDArray[np.floating], measured_on: str
+    scores: NDArray[np.floating],
+    pooled: NDArray[np.floating],
+    measured_on: str,
+    presence: PresenceScale | None = None,
 ) -> Calibration:
     """Measure what is usual.
 
@@ -53,22 +59,26 @@ def fit_calibration(
         scores: (N, K, M) of images the model was not fitted to, without edits.
         pooled: (N, C), the spatial mean of their features.
         measured_on: which images, for people.
+        presence: of the concepts in these images, if their labels are known.
 
     Raises:
         CalibrationError: if there are too few images.
     """
-    return Calibration(fit_score_range(scores), fit_familiarity(pooled), measured_on)
+    return Calibration(fit_score_range(scores), fit_familiarity(pooled), measured_on, presence)
 
 
 def calibration_to_json(calibration: Calibration | None) -> dict[str, Any]:
     """Write as JSON values, with six significant digits; nothing if nothing was measured."""
     if calibration is None:
         return {}
-    return {
+    record: dict[str, Any] = {
         "measured_on": calibration.measured_on,
         "score_range": _rounded(calibration.score_range.to_json()),
         "familiarity": _rounded(calibration.familiarity.to_json()),
     }
+    if calibration.presence is not None:
+        record["presence"] = _rounded(calibration.presence.to_json())
+    return record
 
 
 def calibration_from_json(
@@ -77,7 +87,8 @@ def calibration_from_json(
     """Read what `calibration_to_json` wrote, from a file that may come from anyone.
 
     Args:
-        record: the JSON object; without any of the three fields nothing was measured.
+        record: the JSON object; without any of the three fields nothing was measured. `presence`
+            may be missing, as calibrations measured earlier lack it.
         shape: (K, M) of the model.
         channels: C, of its features.
 
@@ -101,7 +112,10 @@ def calibration_from_json(
     familiarity = Familiarity.from_json(record["familiarity"])
     if familiarity.centre.shape != (channels,):
         raise CalibrationError(f"The familiarity needs a centre of {channels} numbers.")
-    return Calibration(score_range, familiarity, measured_on)
+    presence = None
+    if "presence" in record:
+        presence = PresenceScale.from_json(record["presence"], shape[0])
+    return Calibration(score_range, familiarity, measured_on, presence)
 
 
 def profiles_to_json(profiles: Profiles) -> dict[str, list[list[float]]]:

@@ -17,6 +17,7 @@ from csr_core.inference import Outputs, run_network
 from csr_core.interventions import Curve, ScoredImages
 from csr_core.metrics import evidence_outside, pointing_games
 from csr_core.network import CSRNetwork
+from csr_core.presence import fit_presence
 from csr_core.reasoner import Reasoner
 from csr_core.review_worth import READER_PROTOCOL, fixed_reviews, review_curves
 from csr_core.score_model import ScoreModel
@@ -145,7 +146,8 @@ def observe(
 def calibrate(reasoner: Reasoner, dataset: Dataset, split: str) -> Calibration:
     """Measure what is usual for a model on images it was not trained on.
 
-    Labels are not looked at, so the data set may have other concepts and classes.
+    The data set may have other concepts and classes; only if its concepts are those of the model,
+    their labels tell how probable each is by its scores.
 
     Args:
         reasoner: the model.
@@ -163,7 +165,11 @@ def calibrate(reasoner: Reasoner, dataset: Dataset, split: str) -> Calibration:
     rows = _rows(dataset, split)
     outputs = run_network(reasoner.network, dataset, rows)
     measured_on = f"{len(rows)} images of split {split} of {dataset.name}"
-    return fit_calibration(outputs.scores, outputs.pooled, measured_on)
+    scale = None
+    if dataset.concepts == reasoner.concepts:
+        levels = presence(outputs.scores, reasoner.profiles)
+        scale = fit_presence(levels, dataset.concept_labels[rows])
+    return fit_calibration(outputs.scores, outputs.pooled, measured_on, scale)
 
 
 def _rows(dataset: Dataset, split: str) -> NDArray[np.int64]:

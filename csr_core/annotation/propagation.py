@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from csr_core.annotation.masks import Mask
 from csr_core.annotation.records import Annotation
 from csr_core.edits import Cell
 from csr_core.files import atomic_target
@@ -21,7 +22,7 @@ NEIGHBOURS = 5
 """Marked patches that a patch is compared with: the nearest alone may be a slip of the brush."""
 LEAST_LIKENESS = 0.02
 """How much nearer a proposed patch is to what was accepted than to what was rejected."""
-UNREJECTED = 0.5
+UNREJECTED = 0.4
 """Cosine to what was rejected, where nothing was."""
 MAX_EXAMPLES = 512
 """Accepted, and likewise rejected, patches that others are compared with."""
@@ -89,11 +90,7 @@ def patch_marks(
         what was taken out.
     """
     mark = annotation.concepts.get(concept)
-    rows, columns = grid
-    cover = np.zeros(grid, dtype=np.float32)
-    if mark is not None and mark.mask is not None:
-        pixels = mark.mask.pixels().astype(np.float32)
-        cover = cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA)
+    cover = _cover(mark.mask if mark else None, grid)
     accepted = frozenset(_cells(cover >= INSIDE))
     refused = frozenset(rejected) - accepted
     seen = cover.any() or (mark is not None and mark.presence == "no")
@@ -222,6 +219,14 @@ def _nearness(cosines: NDArray[np.float32]) -> NDArray[np.float32]:
     """Mean of the largest cosines of each column."""
     nearest = min(NEIGHBOURS, len(cosines))
     return np.partition(cosines, -nearest, axis=0)[-nearest:].mean(axis=0)
+
+
+def _cover(mask: Mask | None, grid: tuple[int, int]) -> NDArray[np.floating]:
+    """Share of each patch that a region covers, (H, W)."""
+    if mask is None:
+        return np.zeros(grid)
+    pixels = mask.pixels().astype(np.float32)
+    return np.asarray(cv2.resize(pixels, grid[::-1], interpolation=cv2.INTER_AREA), np.float64)
 
 
 def _map_of(cells: Iterable[Cell], shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -7,14 +7,17 @@ import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from csr_core.advice import presence
 from csr_core.atlas import Atlas, AtlasEntry, prototype_hits, reliance_of_prototypes
 from csr_core.calibration import Calibration, fit_calibration
 from csr_core.card import model_card
 from csr_core.checkpoint import Checkpoint
 from csr_core.datasets import Dataset, load_image
+from csr_core.evidence import Profiles
 from csr_core.familiarity import fewest_images
 from csr_core.files import read_json
 from csr_core.overlays import exemplar_crop
+from csr_core.presence import fit_presence
 from csr_core.training.features import present_vectors, score_images
 from csr_core.training.heads import measure_profiles
 from csr_core.training.pipeline import TrainedModel
@@ -95,13 +98,15 @@ def build_checkpoint(
         card=card,
         metrics=metrics,
         readme=model_card(card, dataset.concepts, dataset.classes, metrics),
-        calibration=_calibrate(dataset, roles, model),
+        calibration=_calibrate(dataset, roles, model, profiles),
         baselines=model.baselines,
     )
     return checkpoint, crops
 
 
-def _calibrate(dataset: Dataset, roles: Roles, model: TrainedModel) -> Calibration | None:
+def _calibrate(
+    dataset: Dataset, roles: Roles, model: TrainedModel, profiles: Profiles
+) -> Calibration | None:
     """Measure what is usual, on rows kept from everything if there are enough of them."""
     least = fewest_images()
     if len(roles.held) >= least:
@@ -115,7 +120,8 @@ def _calibrate(dataset: Dataset, roles: Roles, model: TrainedModel) -> Calibrati
         )
         return None
     measured_on = f"{len(rows)} images of split train, {kind}"
-    return fit_calibration(model.scores[rows], model.features.pooled[rows], measured_on)
+    scale = fit_presence(presence(model.scores[rows], profiles), dataset.concept_labels[rows])
+    return fit_calibration(model.scores[rows], model.features.pooled[rows], measured_on, scale)
 
 
 def _exemplars(
