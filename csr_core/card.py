@@ -21,7 +21,8 @@ def model_card(
     """Write the card of a checkpoint as Markdown.
 
     Args:
-        card: title, data, training_images, licence, source, synthetic, intended_use.
+        card: title, data, training_images, licence, source, synthetic, intended_use; `parent` with
+            title, data and model_hash if it was tuned from another model.
         concepts: names of the K concepts.
         classes: names of the diagnoses.
         metrics: what training measured and, under "evaluated", `evaluation.evaluate` since.
@@ -38,6 +39,7 @@ def model_card(
         "",
         f"- Data: {card['data']}{source}. {card['training_images']} training images: "
         f"{protocol['fit_images']} to fit to, the others to select on{also}.{licence}",
+        *_ancestry(card.get("parent")),
         f"- Diagnoses: {', '.join(classes)}",
         f"- Concepts: {', '.join(concepts)}",
         f"- Network: {recipe['backbone']}, input {recipe['image_size']} px, a patch is "
@@ -54,6 +56,15 @@ def model_card(
         "",
     ]
     return "\n".join(lines)
+
+
+def _ancestry(parent: Mapping[str, Any] | None) -> list[str]:
+    if parent is None:
+        return []
+    return [
+        f"- Tuned from: {parent['title']} ({parent['model_hash'][:12]}), which was trained on "
+        f"{parent['data']}"
+    ]
 
 
 def _held_rows(metrics: Mapping[str, Any]) -> list[str]:

@@ -1,5 +1,6 @@
 """Measure a checkpoint on a data set: how good it is, and what is usual for it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -22,7 +23,7 @@ from csr_core.reasoner import Reasoner
 from csr_core.review_worth import READER_PROTOCOL, fixed_reviews, review_curves
 from csr_core.score_model import ScoreModel
 
-__all__ = ["Evaluation", "calibrate", "evaluate", "observe"]
+__all__ = ["Evaluation", "calibrate", "evaluate", "observe", "present_regions"]
 
 MAX_JSON_BYTES = 1_000_000
 SAMPLES = 16
@@ -115,15 +116,7 @@ def observe(
     others = {}
     if baselines is not None:
         others = baselines.logits(outputs.pooled, outputs.concept_logits)
-    regions = (
-        [
-            region_mask(dataset, name, dataset.image_ids[row], REGION_SIZE)
-            if dataset.concept_labels[row, concept] == 1
-            else None
-            for concept, name in enumerate(dataset.concepts)
-        ]
-        for row in rows
-    )
+    regions = present_regions(dataset, rows, REGION_SIZE)
     return Observations(
         truth=dataset.diagnoses[rows],
         labels=dataset.concept_labels[rows],
@@ -141,6 +134,27 @@ def observe(
         outside=evidence_outside(contributions, outputs.peaks, patches),
         area_outside=patches.mean(axis=1),
     )
+
+
+def present_regions(
+    dataset: Dataset, rows: NDArray[np.int64], size: int
+) -> Iterator[list[NDArray[np.bool_] | None]]:
+    """Yield where the concepts of each image are seen.
+
+    Args:
+        dataset: with masks or boxes.
+        rows: of the images.
+        size: side of the regions.
+
+    Yields:
+        K regions (size, size), None where a concept isn't present or its place isn't known.
+    """
+    for row in rows:
+        name, labels = dataset.image_ids[row], dataset.concept_labels[row]
+        yield [
+            region_mask(dataset, concept, name, size) if label == 1 else None
+            for concept, label in zip(dataset.concepts, labels, strict=True)
+        ]
 
 
 def calibrate(reasoner: Reasoner, dataset: Dataset, split: str) -> Calibration:

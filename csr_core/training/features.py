@@ -1,7 +1,7 @@
 """Frozen features, computed once: stages 2 and 3 never run the backbone again."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +13,14 @@ from tqdm import tqdm
 from csr_core.datasets import Dataset
 from csr_core.inference import square_batches
 from csr_core.network import CSRNetwork, local_concept_vectors, similarity_maps
+from csr_core.spatial_review import covered_cells
+from csr_core.training.regions import Regions
 
 __all__ = [
     "FrozenFeatures",
     "cache_features",
     "feature_batches",
+    "marked_vectors",
     "present_vectors",
     "sample_patches",
     "score_images",
@@ -74,6 +77,34 @@ def cache_features(network: CSRNetwork, dataset: Dataset, path: Path) -> FrozenF
             bar.update(len(image))
     maps.flush()
     return FrozenFeatures(maps, vectors, pooled, concept_logits)
+
+
+@torch.inference_mode()
+def marked_vectors(
+    network: CSRNetwork, features: FrozenFeatures, regions: Regions
+) -> FrozenFeatures:
+    """Pool the concept vectors within the regions where readers saw the concepts.
+
+    Args:
+        network: with its concept head.
+        features: of N images, by this network.
+        regions: of the same images; where there is none the vector stays as it is.
+
+    Returns:
+        The same features with those vectors: Σ_hw softmax_hw(cam_k) · f over the patches that the
+        region covers.
+    """
+    vectors = features.vectors.copy()
+    seen = regions.known & regions.masks.any(axis=(2, 3))  # (N, K)
+    for row, concept in np.argwhere(seen):
+        maps = torch.from_numpy(features.maps[row].astype(np.float32))[None]  # (1, C, H, W)
+        cams = network.concept_head(maps)[:, concept : concept + 1]
+        inside = torch.zeros(cams.shape[2:], dtype=torch.bool)
+        for cell in covered_cells(regions.masks[row, concept], network.config.grid):
+            inside[cell] = True
+        own = local_concept_vectors(maps, cams.masked_fill(~inside, -torch.inf))
+        vectors[row, concept] = own[0, 0].numpy()
+    return replace(features, vectors=vectors)
 
 
 def feature_batches(features: FrozenFeatures) -> Iterator[tuple[slice, Tensor]]:

@@ -1,13 +1,13 @@
 """Stage 3: the task head on similarity scores, and the heads it is compared with."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import softmax
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import log_softmax, softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
@@ -17,7 +17,15 @@ from csr_core.metrics import macro_f1
 from csr_core.network import CSRNetwork
 from csr_core.score_model import LEAVE, edited_scores
 
-__all__ = ["LinearHead", "concept_dropout", "fit_head", "measure_profiles", "set_task_head"]
+__all__ = [
+    "LinearHead",
+    "concept_dropout",
+    "fit_head",
+    "measure_profiles",
+    "set_task_head",
+    "task_head_of",
+    "tune_head",
+]
 
 STRENGTHS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 MIN_EXAMPLES = 10
@@ -115,6 +123,46 @@ def fit_head(
     )
 
 
+def tune_head(
+    start: LinearHead,
+    inputs: NDArray[np.floating],
+    diagnoses: NDArray[np.int64],
+    fit: NDArray[np.int64],
+    validation: NDArray[np.int64],
+    others: Sequence[NDArray[np.floating]] = (),
+) -> LinearHead:
+    """Move a head only as far as new examples ask for: a ridge holds it where it was.
+
+    How far is chosen by the loss on validation: macro-F1 of a few images is too coarse for that.
+
+    Args:
+        start: the head, of another model's training.
+        inputs: (N, F), the same scores as it reads.
+        diagnoses: (N,), -1 where unknown; those rows are left out.
+        fit: rows to fit to.
+        validation: rows to select on.
+        others: the inputs in other states, as in `fit_head`.
+
+    Returns:
+        The head whose class-balanced loss on validation is least; the start if none is better, with
+        strength 0.
+    """
+    fit, validation = fit[diagnoses[fit] >= 0], validation[diagnoses[validation] >= 0]
+    states = [(state - start.mean) / start.deviation for state in (inputs, *others)]
+    examples = np.concatenate([state[fit] for state in states])
+    targets = np.tile(diagnoses[fit], len(states))
+    judged = np.concatenate([state[validation] for state in states])
+    truth = np.tile(diagnoses[validation], len(states))
+    heads = [replace(start, strength=0.0)]
+    for strength in STRENGTHS if len(targets) else ():
+        weight, bias = _tuned(start, examples, targets, strength / len(states))
+        heads.append(replace(start, weight=weight, bias=bias, strength=strength))
+    losses = [_balanced_loss(judged @ head.weight.T + head.bias, truth)[0] for head in heads]
+    best = heads[int(np.argmin(losses))]
+    said = best.logits(inputs[validation]).argmax(axis=1)
+    return replace(best, validation=macro_f1(diagnoses[validation], said, len(start.bias)))
+
+
 def concept_dropout(
     scores: NDArray[np.float32],
     labels: NDArray[np.int8],
@@ -158,6 +206,17 @@ def set_task_head(network: CSRNetwork, head: LinearHead) -> None:
         )
 
 
+def task_head_of(network: CSRNetwork) -> LinearHead:
+    """The task head of a network as a head on flat scores (N, K·M), not validated yet."""
+    layer = network.task_head
+    weight, bias, mean, deviation = (
+        tensor.detach().cpu().double().numpy()
+        for tensor in (layer.weight, layer.bias, layer.score_mean, layer.score_deviation)
+    )
+    flat = weight.reshape(len(bias), -1)
+    return LinearHead(flat, bias, mean.ravel(), deviation.ravel(), validation=0.0, strength=0.0)
+
+
 def measure_profiles(
     scores: NDArray[np.float32],
     labels: NDArray[np.int8],
@@ -194,6 +253,44 @@ def measure_profiles(
         profiles.append(profile)
     absent, present = profiles
     return Profiles(absent, np.maximum(absent, present))
+
+
+def _tuned(
+    start: LinearHead,
+    examples: NDArray[np.floating],
+    targets: NDArray[np.int64],
+    strength: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weight and bias that weigh the loss of examples against the distance from the start."""
+    classes, inputs = start.weight.shape
+    origin = np.column_stack([start.weight, start.bias])  # (classes, F + 1)
+    extended = np.column_stack([examples, np.ones(len(examples))])
+
+    def objective(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        moved = values.reshape(classes, inputs + 1)
+        loss, slope = _balanced_loss(extended @ (origin + moved).T, targets)
+        gradient = strength * slope.T @ extended + moved
+        return strength * loss + (moved**2).sum() / 2, gradient.ravel()
+
+    found = minimize(objective, np.zeros(origin.size), jac=True, method="L-BFGS-B")
+    tuned = origin + found.x.reshape(origin.shape)
+    return tuned[:, :-1], tuned[:, -1]
+
+
+def _balanced_loss(
+    logits: NDArray[np.float64], targets: NDArray[np.int64]
+) -> tuple[float, NDArray[np.float64]]:
+    """Cross-entropy summed over examples, those of each class alike, and its slope in the logits.
+
+    Both as scikit-learn weighs them: the weights of all examples add up to their number.
+    """
+    counts = np.bincount(targets, minlength=logits.shape[1])
+    weight = len(targets) / (np.count_nonzero(counts) * counts[targets])
+    every = np.arange(len(targets))
+    log_probabilities = log_softmax(logits, axis=1)
+    slope = np.exp(log_probabilities) * weight[:, None]
+    slope[every, targets] -= weight
+    return float(-(weight * log_probabilities[every, targets]).sum()), slope
 
 
 def _temperature(logits: NDArray[np.float64], diagnoses: NDArray[np.int64], classes: int) -> float:

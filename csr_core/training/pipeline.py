@@ -3,8 +3,9 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 import numpy as np
 import torch
@@ -44,7 +45,28 @@ from csr_core.training.prototypes import initialise_prototypes, train_prototypes
 from csr_core.training.recipe import Recipe
 from csr_core.training.roles import Roles
 
-__all__ = ["TrainedModel", "build_network", "fit_model", "measure"]
+__all__ = [
+    "HeadFit",
+    "TrainedModel",
+    "build_network",
+    "fit_later_stages",
+    "fit_model",
+    "flattened",
+    "measure",
+]
+
+
+class HeadFit(Protocol):
+    """Fits a task head to scores (N, K, M)."""
+
+    def __call__(
+        self,
+        scores: NDArray[np.floating],
+        /,
+        *,
+        others: Sequence[NDArray[np.floating]] = (),
+    ) -> LinearHead:
+        """Fit to the scores and to the same in other states."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +118,12 @@ def build_network(dataset: Dataset, recipe: Recipe, seed: int) -> CSRNetwork:
 
 
 def fit_model(
-    dataset: Dataset, roles: Roles, recipe: Recipe, seed: int, work: Path
+    dataset: Dataset,
+    roles: Roles,
+    recipe: Recipe,
+    seed: int,
+    work: Path,
+    network: CSRNetwork | None = None,
 ) -> TrainedModel:
     """Run the three stages.
 
@@ -106,8 +133,9 @@ def fit_model(
         recipe: settings.
         seed: the same seed gives the same model.
         work: folder for caches and the state of stage 1.
+        network: to start from, changed in place; one as the recipe has it if not given.
     """
-    network = build_network(dataset, recipe, seed)
+    network = network or build_network(dataset, recipe, seed)
     started = time.monotonic()
     stages = {
         "stage1": train_concept_model(
@@ -121,23 +149,51 @@ def fit_model(
     vectors, concepts = present_vectors(features, dataset, roles.fit)
     whiten(network, sample_patches(features, roles.fit, seed))
     initialise_prototypes(network, vectors, concepts, seed)
+    stages["stage2"] = {"seconds": time.monotonic() - started}
+    fit_task_head = partial(_fit, dataset=dataset, roles=roles)
+    return fit_later_stages(network, features, dataset, roles, recipe, seed, stages, fit_task_head)
 
-    def head_on_scores() -> LinearHead:
+
+def fit_later_stages(
+    network: CSRNetwork,
+    features: FrozenFeatures,
+    dataset: Dataset,
+    roles: Roles,
+    recipe: Recipe,
+    seed: int,
+    stages: dict[str, dict[str, Any]],
+    fit_task_head: HeadFit,
+) -> TrainedModel:
+    """Run stages 2 and 3 on frozen features.
+
+    Args:
+        network: with a projector and prototypes to start from; changed in place.
+        features: of every row of the data set, by this network.
+        dataset: with labels.
+        roles: who may do what.
+        recipe: settings.
+        seed: the same seed gives the same model.
+        stages: figures of what was done before; of stage 2 the seconds it took already.
+        fit_task_head: fits the task head to scores (N, K, M), and to the same in other states.
+    """
+    started = time.monotonic()
+    vectors, concepts = present_vectors(features, dataset, roles.fit)
+
+    def judge() -> float:
         scores, _ = score_images(network, features)
-        return _fit(scores, dataset, roles)
+        return fit_task_head(scores).validation
 
-    stages["stage2"] = train_prototypes(
-        network, vectors, concepts, lambda: head_on_scores().validation, recipe, seed
-    )
+    before = stages["stage2"]["seconds"]
+    stages["stage2"] = train_prototypes(network, vectors, concepts, judge, recipe, seed)
     round_weights(network)
-    stages["stage2"]["seconds"] = time.monotonic() - started
+    stages["stage2"]["seconds"] = before + time.monotonic() - started
 
     started = time.monotonic()
     scores, _ = score_images(network, features)
     labels = dataset.concept_labels
     profiles = measure_profiles(scores, labels, roles.fit, roles.validation)
     edited = concept_dropout(scores, labels, profiles, recipe.concept_dropout, seed)
-    head = _fit(scores, dataset, roles, edited)
+    head = fit_task_head(scores, others=edited)
     set_task_head(network, head)
     network.requires_grad_(False)
     stages["stage3"] = {
@@ -207,9 +263,14 @@ def _fit(
     roles: Roles,
     others: Sequence[NDArray[np.floating]] = (),
 ) -> LinearHead:
-    flat, *states = (state.reshape(len(state), -1) for state in (inputs, *others))
+    flat, *states = flattened(inputs, *others)
     classes = len(dataset.classes)
     return fit_head(flat, dataset.diagnoses, roles.fit, roles.validation, classes, states)
+
+
+def flattened(*inputs: NDArray[np.floating]) -> list[NDArray[np.floating]]:
+    """Inputs of N images as heads take them, (N, F)."""
+    return [values.reshape(len(values), -1) for values in inputs]
 
 
 def _seconds_of_stage1(work: Path, seconds: float) -> float:
