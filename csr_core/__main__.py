@@ -39,8 +39,10 @@ Seed = Annotated[int, typer.Option(help="The same seed gives the same model.")]
 
 @app.command()
 def train(
-    data: Data,
     out: Annotated[Path, typer.Option(help="Checkpoint folder to write.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with dataset.json, labels.csv and images/.")
+    ] = None,
     preset: Preset = "dermoscopy",
     backbone: Backbone = None,
     output_stride: OutputStride = None,
@@ -58,8 +60,33 @@ def train(
         bool, typer.Option(help="Ship exemplar crops of training images, if their licence allows.")
     ] = False,
     title: Annotated[str | None, typer.Option(help="Title of the model card.")] = None,
+    store: Annotated[
+        str | None, typer.Option(help="Annotations to tune on: a file, or postgresql://…")
+    ] = None,
+    project: Annotated[str | None, typer.Option(help="Project of the store.")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="With --store: checkpoint to start from.")
+    ] = None,
+    stage1: Annotated[
+        bool,
+        typer.Option("--stage1", help="With --store: train the backbone too, not 2 and 3 alone."),
+    ] = False,
+    reader: Annotated[
+        str | None, typer.Option(help="With --store: whose annotations; else all readers'.")
+    ] = None,
 ) -> None:
-    """Train a checkpoint in three stages; run it again after a kill and it goes on."""
+    """Train a checkpoint in three stages; run it again after a kill and it goes on.
+
+    Given --store, --project and --checkpoint instead of --data, stages 2 and 3 of that checkpoint
+    are tuned on what readers marked.
+    """
+    if store is not None or project is not None or checkpoint is not None:
+        if data is not None or store is None or project is None or checkpoint is None:
+            raise _refusal("Give either --data, or --store, --project and --checkpoint.")
+        _train_from_store(store, project, checkpoint, out, stage1, reader, seed)
+        return
+    if data is None:
+        raise _refusal("Give either --data, or --store, --project and --checkpoint.")
     from csr_core.datasets import DatasetError, load_dataset
     from csr_core.training import Processes
     from csr_core.training import train as run
@@ -234,6 +261,32 @@ def phantom(
         + ", ".join(f"{f1:.4f} on {name}" for name, f1 in summary.split_bayes_macro_f1.items())
         + "."
     )
+
+
+def _train_from_store(
+    address: str,
+    project: str,
+    checkpoint: Path,
+    out: Path,
+    stage1: bool,
+    reader: str | None,
+    seed: int,
+) -> None:
+    from csr_core.annotation.learning import train_from_store, training_status
+    from csr_core.annotation.store import Store
+
+    try:
+        store = Store(address)
+        try:
+            folder = train_from_store(
+                store, project, checkpoint, out, stage1=stage1, reader=reader, seed=seed
+            )
+            changed = training_status(store, address, project, folder, reader).changed
+        finally:
+            store.close()
+    except (OSError, ValueError) as error:
+        raise _refusal(str(error)) from error
+    typer.echo(f"Checkpoint written to {folder}. {changed}")
 
 
 def _recipe(

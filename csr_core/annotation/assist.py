@@ -11,7 +11,9 @@ from scipy.special import entr
 
 from csr_core.advice import presence
 from csr_core.annotation.records import Presence
+from csr_core.annotation.store import Store
 from csr_core.edits import Cell
+from csr_core.imaging import ImageError
 from csr_core.presence import USUAL_PRESENCE
 from csr_core.reasoner import EncodedCase, Reasoner
 
@@ -19,6 +21,7 @@ __all__ = [
     "EncodedCases",
     "Suggestion",
     "diversity_order",
+    "rank_cases",
     "suggestions",
     "undecidedness",
 ]
@@ -126,6 +129,39 @@ def diversity_order(pooled: NDArray[np.floating]) -> NDArray[np.int64]:
     rest = np.flatnonzero(left)
     ranks[rest[np.argsort(-distance[rest], kind="stable")]] = np.arange(exact, len(unit))
     return ranks
+
+
+def rank_cases(store: Store, project: str, cases: "EncodedCases") -> int:
+    """Put the cases of a project in the orders in which a model would ask for them.
+
+    Every image is encoded once, which takes a while: not for a thread that someone waits for.
+
+    Args:
+        store: with the project.
+        project: its name.
+        cases: of the model.
+
+    Returns:
+        Number of cases ranked; images that can't be read are left where they are.
+
+    Raises:
+        StoreError: if there is no such project.
+    """
+    told = store.project(project)
+    undecided: dict[int, float] = {}
+    pooled = []
+    for case in store.cases(told.name):
+        try:
+            encoded = cases.encoded(told.folder / case.path)
+        except (ImageError, OSError):
+            continue
+        undecided[case.id] = undecidedness(cases.reasoner, encoded)
+        pooled.append(encoded.pooled)
+    if pooled:
+        ranks = diversity_order(np.stack(pooled)).tolist()
+        places = dict(zip(undecided, ranks, strict=True))
+        store.rank(told.name, cases.reasoner.model_hash, undecided, places)
+    return len(pooled)
 
 
 class EncodedCases:
