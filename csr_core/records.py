@@ -44,5 +44,7 @@ def record_calibration(folder: Path, calibration: Calibration) -> None:
     Raises:
         CheckpointError: if the folder's file can't be read.
     """
-    record = read_part(folder, "calibration.json") | calibration_to_json(calibration)
+    record = read_part(folder, "calibration.json")
+    record.pop("presence", None)  # which need not be measured again
+    record |= calibration_to_json(calibration)
     write_json_atomic(folder / "calibration.json", record)

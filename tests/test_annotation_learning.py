@@ -88,7 +88,8 @@ class TestLabelCounts:
 def test_what_was_learnt_is_told_in_json():
     learnt = Learnt("P", 3, 9, 2, NOON)
     assert Learnt.from_json(learnt.to_json()) == learnt
-    for other in (None, {}, learnt.to_json() | {"cases": "3"}, learnt.to_json() | {"until": "x"}):
+    for other in (None, {}, learnt.to_json() | {"cases": "3"}, learnt.to_json() | {"until": "x"},
+                  learnt.to_json() | {"until": "2026-01-02T12:00:00"}):  # fmt: skip
         assert Learnt.from_json(other) is None
 
 

@@ -15,14 +15,16 @@ from typer.testing import CliRunner
 
 import csr_core
 from csr_core.__main__ import app
+from csr_core.advice import presence
 from csr_core.calibration import calibration_from_json, calibration_to_json, fit_calibration
 from csr_core.cases import CaseStore
 from csr_core.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from csr_core.datasets import load_dataset
+from csr_core.datasets import load_dataset, load_image
 from csr_core.datasets.phantom import write_phantom
 from csr_core.evaluation import calibrate
 from csr_core.familiarity import CalibrationError
 from csr_core.models import Models
+from csr_core.presence import PresenceScale, fit_presence
 from csr_core.records import record_calibration
 from csr_core.service import ReviewService
 
@@ -76,6 +78,25 @@ class TestJson:
         )
         assert again.familiarity.images == again.score_range.images == 60
         assert calibration_to_json(again) == calibration_to_json(found)
+
+    def test_how_probable_concepts_are_comes_back(self):
+        scale = PresenceScale(np.array([4.0, 0.5]), np.array([-2.0, 1.25]))
+        record = calibration_to_json(replace(some_calibration(), presence=scale))
+        assert record["presence"] == {"slope": [4.0, 0.5], "offset": [-2.0, 1.25]}
+        again = calibration_from_json(record, SHAPE, CHANNELS).presence
+        assert (again.slope == scale.slope).all()
+        assert (again.offset == scale.offset).all()
+
+    def test_calibrations_of_before_do_not_tell_it(self):
+        record = calibration_to_json(some_calibration())
+        assert "presence" not in record
+        assert calibration_from_json(record, SHAPE, CHANNELS).presence is None
+
+    def test_a_scale_of_other_concepts_is_refused(self):
+        scale = PresenceScale(np.ones(3), np.zeros(3))
+        record = calibration_to_json(replace(some_calibration(), presence=scale))
+        with pytest.raises(CalibrationError, match="2 numbers each"):
+            calibration_from_json(record, SHAPE, CHANNELS)
 
     def test_numbers_are_short(self):
         found = some_calibration()
@@ -178,6 +199,32 @@ class TestMeasuring:
         assert np.allclose(found.score_range.limits, by_hand.score_range.limits, atol=1e-5)
         assert np.allclose(found.familiarity.centre, by_hand.familiarity.centre, atol=1e-5)
         assert found.familiarity.limit == pytest.approx(by_hand.familiarity.limit, rel=1e-3)
+
+    def test_labels_tell_how_probable_concepts_are_if_they_are_the_models(
+        self, folder, usual_images
+    ):
+        reasoner, data = csr_core.load(folder), load_dataset(usual_images, for_training=False)
+        assert calibrate(reasoner, data, "test").presence is None
+        known = replace(
+            data, concepts=reasoner.concepts, concept_labels=data.concept_labels[:, :3].copy()
+        )
+        found = calibrate(reasoner, known, "test").presence
+        cases = [reasoner.encode(load_image(known, row)) for row in range(len(known))]
+        scores = np.stack([case.similarity_scores for case in cases])
+        levels = presence(scores, reasoner.profiles)
+        assert found.slope == pytest.approx(
+            fit_presence(levels, known.concept_labels).slope, abs=1e-3
+        )
+
+    def test_measuring_again_without_labels_forgets_them(self, folder):
+        shape = (3, 4)
+        channels = channels_of(folder)
+        scale = PresenceScale(np.ones(3), np.zeros(3))
+        usual = some_calibration(shape, channels)
+        record_calibration(folder, replace(usual, presence=scale))
+        assert load_checkpoint(folder).calibration.presence is not None
+        record_calibration(folder, usual)
+        assert load_checkpoint(folder).calibration.presence is None
 
     def test_the_pooled_features_are_the_mean_over_the_grid(self, folder):
         import torch

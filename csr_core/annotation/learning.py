@@ -88,9 +88,10 @@ class Learnt:
             case {"project": str(name), "cases": int(cases), "marks": int(marks),
                   "regions": int(regions), "until": str(until)}:  # fmt: skip
                 try:
-                    return cls(name, cases, marks, regions, datetime.fromisoformat(until))
+                    known = datetime.fromisoformat(until)
                 except ValueError:
                     return None
+                return cls(name, cases, marks, regions, known) if known.tzinfo else None
         return None
 
 
@@ -160,8 +161,9 @@ def train_from_store(
     told = store.project(project)
     checkpoint = load_checkpoint(parent)
     found = tally(gathered(store.annotations(told.name, done=True), reader), told.vocabulary)
-    if found.labels.missing is not None or found.latest is None:
+    if found.labels.missing is not None:
         raise ValueError(found.labels.missing)
+    assert found.latest is not None
     learnt = Learnt(told.name, found.cases, found.marks, found.regions, found.latest)
     out = out.resolve()
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -175,7 +177,7 @@ def train_from_store(
             out,
             stage1=stage1,
             seed=seed,
-            title=f"{checkpoint.card['title']}, tuned on {told.name}",
+            title=f"{checkpoint.card.get('title', parent.name)}, tuned on {told.name}",
             card={
                 "synthetic": bool(checkpoint.card.get("synthetic")) and _synthetic(told),
                 "learnt_from": learnt.to_json(),
@@ -202,9 +204,8 @@ def training_status(
         CheckpointError: if the checkpoint can't be read.
     """
     told = store.project(project)
-    learnt = Learnt.from_json(
-        read_part(checkpoint, "config.json").get("card", {}).get("learnt_from")
-    )
+    card = read_part(checkpoint, "config.json").get("card")
+    learnt = Learnt.from_json(card.get("learnt_from")) if isinstance(card, dict) else None
     if learnt is not None and learnt.project != told.name:
         learnt = None
     annotated = gathered(store.annotations(told.name, done=True), reader)

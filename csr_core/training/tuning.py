@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -116,8 +117,8 @@ def fine_tune(
     Args:
         parent: the model to start from.
         dataset: with rows of split "train".
-        out: folder of the new checkpoint. Work files lie beside it in `.<name>.work` until the end;
-            a run that was killed in stage 1 goes on where it was.
+        out: folder of the new checkpoint. Work files lie beside it in `.<name>.work`, with stage 1
+            until all is done: if it was killed it goes on where it was.
         stage1: whether backbone and concept head are trained as well.
         seed: the same seed gives the same model.
         title: of the model card; that of the parent if not given.
@@ -146,6 +147,26 @@ def fine_tune(
     recipe = _recipe(parent)
     settings = {"recipe": asdict(recipe), "seed": seed, "stage1": stage1}
     claim_folder(work, dataset, settings | {"parent": parent.model_hash})
+    with ExitStack() as stack:
+        if not stage1:  # which alone takes so long that one would want to go on with it
+            stack.callback(shutil.rmtree, work, ignore_errors=True)
+        made, pictures = _tuned(parent, dataset, recipe, seed, work, stage1, title, card or {})
+    save_checkpoint(made, out, pictures)
+    shutil.rmtree(work, ignore_errors=True)
+    return out
+
+
+def _tuned(
+    parent: Checkpoint,
+    dataset: Dataset,
+    recipe: Recipe,
+    seed: int,
+    work: Path,
+    stage1: bool,
+    title: str | None,
+    card: Mapping[str, Any],
+) -> tuple[Checkpoint, dict[str, bytes]]:
+    """The new checkpoint, and the pictures of its atlas."""
     roles = assign_roles(dataset, HOLDOUT, recipe.validation, seed)
     if stage1:
         network = _with_backbone_of(parent, dataset, seed)
@@ -162,23 +183,26 @@ def fine_tune(
         "stages": [1, 2, 3] if stage1 else [2, 3],
         "recipe": asdict(recipe),
     }
-    made, _ = build_checkpoint(dataset, roles, model, metrics, title or parent.card["title"], False)
+    origin = {key: str(parent.card.get(key, "unknown")) for key in ("title", "data")}
+    made, _ = build_checkpoint(dataset, roles, model, metrics, title or origin["title"], False)
     pictures: dict[str, bytes] = {}
     if not stage1 and not model.stages["stage2"]["epoch"]:
         made, pictures = _with_atlas_of(parent, made, model.scores[roles.validation])
     metrics["tuned"] = _before_and_after(parent, made, dataset, roles)
-    origin = {"title": parent.card["title"], "data": parent.card["data"]}
-    told = {**made.card, "parent": origin | {"model_hash": parent.model_hash}, **(card or {})}
+    told = {**made.card, "parent": origin | {"model_hash": parent.model_hash}, **card}
     readme = model_card(told, made.concepts, made.classes, metrics)
-    save_checkpoint(replace(made, card=told, metrics=metrics, readme=readme), out, pictures)
-    shutil.rmtree(work)
-    return out
+    return replace(made, card=told, metrics=metrics, readme=readme), pictures
 
 
 def _recipe(parent: Checkpoint) -> Recipe:
     """The settings the parent was trained with, as far as they are of use here."""
-    known = parent.metrics.get("protocol", {}).get("recipe", {})
+    usual = Recipe()
     names = ("diagnosis_weight", "any_orientation", "concept_dropout", "batch", "half_precision")
+    match parent.metrics:
+        case {"protocol": {"recipe": dict(told)}}:
+            known = {n: told[n] for n in names if type(told.get(n)) is type(getattr(usual, n))}
+        case _:
+            known = {}
     config = parent.network.config
     return Recipe(
         backbone=config.backbone,
@@ -190,7 +214,7 @@ def _recipe(parent: Checkpoint) -> Recipe:
         learning_rate=TUNING_RATE,
         region_weight=1.0,
         validation=VALIDATION,
-        **{name: known[name] for name in names if name in known},
+        **known,
     )
 
 
@@ -280,7 +304,8 @@ def _before_and_after(
         "before": _figures(parent, dataset, rows),
         "after": _figures(made, dataset, rows),
         # The parent may have learnt from the very images it is measured on.
-        "parent_may_have_seen_them": dataset.name == parent.card["data"] and len(roles.held) > 0,
+        "parent_may_have_seen_them": dataset.name == parent.card.get("data")
+        and len(roles.held) > 0,
     }
 
 

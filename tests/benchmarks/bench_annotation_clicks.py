@@ -22,7 +22,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -41,7 +41,7 @@ from csr_core.datasets.phantom import write_phantom  # noqa: E402
 GOAL = 0.8
 TARGET = 2.0  # how many times fewer clicks with help
 MASK_SIZE = 448  # sides are a multiple of the grid's
-ARMS = ("alone", "suggestions", "suggestions and propagation")
+ARMS = ("alone", "suggestions", "propagation", "suggestions and propagation")
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,6 @@ class Reading:
     erased: NDArray[np.bool_]  # (K, H, W), by the reader
     concept: int | None = None
     clicks: int = 0
-    help_taken: int = field(default=0)
 
 
 class Help:
@@ -100,18 +99,17 @@ class Help:
         self, row: int, reading: Reading, suggested: Mapping[str, Suggestion]
     ) -> Iterator[Step]:
         """Everything that one key takes over now."""
-        if self.arm == "alone":
-            return
-        regions = np.zeros_like(reading.marked)
-        for concept, name in enumerate(self.concepts):
-            for cell in suggested[name].cells:
-                regions[concept][cell] = True
-        if not reading.clicks:
-            sure = np.array([suggested[name].presence == "yes" for name in self.concepts])
-            yield Step((), regions & sure[:, None, None], 1)
-        for concept in range(len(self.concepts)):
-            yield self._offer(reading, concept, regions[concept])
-            if self.arm == ARMS[2]:
+        if "suggestions" in self.arm:
+            regions = np.zeros_like(reading.marked)
+            for concept, name in enumerate(self.concepts):
+                for cell in suggested[name].cells:
+                    regions[concept][cell] = True
+                yield self._offer(reading, concept, regions[concept])
+            if not reading.clicks:
+                sure = np.array([suggested[name].presence == "yes" for name in self.concepts])
+                yield Step((), regions & sure[:, None, None], 1)
+        if "propagation" in self.arm:
+            for concept in range(len(self.concepts)):
                 yield from self._proposal(row, reading, concept)
 
     def _proposal(self, row: int, reading: Reading, concept: int) -> Iterator[Step]:
@@ -142,12 +140,9 @@ def read_case(
     reading = Reading(np.zeros(truth.cover.shape, bool), np.zeros(truth.cover.shape, bool))
     reached = 0.0
     while reached < GOAL:
-        offers = [(step, True) for step in helper.offers(truth.row, reading, suggested)]
-        own = [(step, False) for step in strokes(truth, reading, drags)]
-        step, offered = max(
-            own + offers,
-            key=lambda option: (truth.dice(option[0].marked) - reached) / option[0].clicks,
-        )
+        steps = [*strokes(truth, reading, drags), *helper.offers(truth.row, reading, suggested)]
+        gains = [(truth.dice(step.marked) - reached) / step.clicks for step in steps]
+        step = steps[int(np.argmax(gains))]
         value = truth.dice(step.marked)
         if value <= reached:
             break
@@ -155,7 +150,6 @@ def read_case(
         reading.erased &= ~step.marked
         reading.marked, reached = step.marked, value
         reading.clicks += step.clicks
-        reading.help_taken += offered
         reading.concept = step.concepts[-1] if step.concepts else reading.concept
     return reading
 
