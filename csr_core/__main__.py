@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from tqdm import tqdm
 
-from csr_core.annotation.commands import annotate
+from csr_core.annotation.commands import annotate, opened_store, refusing
 
 if TYPE_CHECKING:
     from csr_core.training import Recipe
@@ -273,19 +273,12 @@ def _train_from_store(
     seed: int,
 ) -> None:
     from csr_core.annotation.learning import train_from_store, training_status
-    from csr_core.annotation.store import Store
 
-    try:
-        store = Store(address)
-        try:
-            folder = train_from_store(
-                store, project, checkpoint, out, stage1=stage1, reader=reader, seed=seed
-            )
-            changed = training_status(store, address, project, folder, reader).changed
-        finally:
-            store.close()
-    except (OSError, ValueError) as error:
-        raise _refusal(str(error)) from error
+    with refusing(), opened_store(address) as store:
+        folder = train_from_store(
+            store, project, checkpoint, out, stage1=stage1, reader=reader, seed=seed
+        )
+        changed = training_status(store, address, project, folder, reader).changed
     typer.echo(f"Checkpoint written to {folder}. {changed}")
 
 

@@ -172,9 +172,14 @@ def parent(phantom, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def store(phantom, tmp_path_factory):
+def store_path(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("store") / "annotations.db"
+
+
+@pytest.fixture(scope="module")
+def store(phantom, store_path):
     """All cases of the phantom, read by one who knows the truth; a few not finished."""
-    opened = Store(tmp_path_factory.mktemp("store") / "annotations.db")
+    opened = Store(store_path)
     cases = [
         NewCase(name, path.relative_to(phantom.root).as_posix(), split, 64, 64)
         for name, path, split in zip(
@@ -331,6 +336,21 @@ class TestOtherWays:
         assert "Too few marks to learn from" in result.output
         assert "streaks present in 0" in result.output.replace("\n", " ")
         assert not (tmp_path / "o").exists()
+
+    def test_a_store_that_is_not_there_is_not_made(self, parent, tmp_path):
+        options = ["--store", tmp_path / "no.db", "--project", "P", "--checkpoint", parent]
+        result = CliRunner().invoke(
+            app, ["train", "--out", str(tmp_path / "o"), *map(str, options)]
+        )
+        assert result.exit_code == 2
+        assert "There are no annotations" in result.output
+        assert not (tmp_path / "no.db").exists()
+
+    def test_a_command_lets_the_model_rank_the_cases(self, parent, store, store_path):
+        options = ["--store", str(store_path), "--project", "Moles", "--checkpoint", str(parent)]
+        result = CliRunner().invoke(app, ["annotate", "rank", *options])
+        assert "96 cases of Moles are in order." in result.output
+        assert store.ranked_by("Moles") == csr_core.load(parent).model_hash
 
     @pytest.mark.parametrize(
         "options",

@@ -1,4 +1,4 @@
-"""Command line: python -m csr_core annotate create | export | import | agreement | progress."""
+"""Command line: projects, exports, imports, order, agreement and progress of annotations."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from csr_core.annotation.store import Project, Store
     from csr_core.datasets import Problem
 
-__all__ = ["annotate"]
+__all__ = ["annotate", "opened_store", "refusing"]
 
 annotate = typer.Typer(
     help="Make projects to annotate, and move what readers marked in and out.",
@@ -45,10 +45,10 @@ def create(
     """Make a project over a folder of images; the images stay where they are."""
     from csr_core.annotation.folders import plan_project
 
-    with _refusing():
+    with refusing():
         told = instructions.read_text(encoding="utf-8") if instructions else ""
         plan, listing = plan_project(project, folder, concept or (), diagnosis or (), told)
-        with _opened(store, new=True) as opened:
+        with opened_store(store, new=True) as opened:
             opened.create_project(plan, listing.cases)
     _tell(listing.problems)
     typer.echo(f"Project {plan.name} with {len(listing.cases)} images is in {store}.")
@@ -70,7 +70,7 @@ def export_annotations(
     """Write what readers have done, as agreed on where it was; an earlier export is replaced."""
     from csr_core.annotation.exports import export
 
-    with _refusing(), _opened(store) as opened:
+    with refusing(), opened_store(store) as opened:
         named = opened.project(project)
         written = export(named, opened.annotations(named.name), out, kind, reader)
     typer.echo(f"{written} {'rows' if kind == 'csv' else 'images'} written to {out}.")
@@ -96,7 +96,7 @@ def import_annotations(
     from csr_core.annotation.imports import save_imported
     from csr_core.datasets import DatasetError
 
-    with _refusing(), _opened(store) as opened:
+    with refusing(), opened_store(store) as opened:
         named = opened.project(project)
         problems: list[Problem] = []
         for _ in _read(opened, named, source, reader, problems):
@@ -124,7 +124,7 @@ def agreement(
     from csr_core.annotation.agreement import agreement_lines, agreement_to_json
     from csr_core.files import write_json_atomic
 
-    with _refusing(), _opened(store) as opened:
+    with refusing(), opened_store(store) as opened:
         named = opened.project(project)
         found = measure(opened.annotations(named.name, done=True), named.vocabulary)
         if json_file is not None:
@@ -133,9 +133,24 @@ def agreement(
 
 
 @annotate.command()
+def rank(
+    store: Address,
+    project: Name,
+    checkpoint: Annotated[Path, typer.Option(help="Checkpoint folder of the model to ask.")],
+) -> None:
+    """Let a model put the cases in order: where it is undecided, and where they differ most."""
+    from csr_core import load
+    from csr_core.annotation.assist import EncodedCases, rank_cases
+
+    with refusing(), opened_store(store) as opened:
+        ranked = rank_cases(opened, project, EncodedCases(load(checkpoint)))
+    typer.echo(f"{ranked} cases of {project} are in order.")
+
+
+@annotate.command()
 def progress(store: Address, project: Name) -> None:
     """Say how far each reader is."""
-    with _refusing(), _opened(store) as opened:
+    with refusing(), opened_store(store) as opened:
         found = opened.progress(project)
     if not found:
         typer.echo("Nobody has begun yet.")
@@ -164,7 +179,12 @@ def _read(
 
 
 @contextmanager
-def _opened(address: str, new: bool = False) -> Iterator["Store"]:
+def opened_store(address: str, new: bool = False) -> Iterator["Store"]:
+    """Open the annotations at an address, and close them again; only new ones are made.
+
+    Raises:
+        ValueError: if there are none, or something else is there.
+    """
     from csr_core.annotation.store import Store
 
     if not new and "://" not in address and not Path(address).exists():
@@ -177,7 +197,8 @@ def _opened(address: str, new: bool = False) -> Iterator["Store"]:
 
 
 @contextmanager
-def _refusing() -> Iterator[None]:
+def refusing() -> Iterator[None]:
+    """End the command with status 2 and a sentence where files or values are not as they should."""
     try:
         yield
     except (OSError, ValueError) as error:
