@@ -20,6 +20,9 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 import gradio as gr
 import typer
 
+from annotate_page import add_annotate_page
+from csr_core.annotation.helping import HelpService
+from csr_core.annotation.service import AnnotationService
 from csr_core.cases import CaseExpired, CaseStore
 from csr_core.models import Models
 from csr_core.service import REFUSALS, ReviewService
@@ -35,7 +38,10 @@ SCRIPTS = (
     *("memory.js", "wire.js", "review.js", "remember.js", "edits.js"),
     *("counsel.js", "keeping.js", "cases.js", "worklist.js", "controls.js"),
 )
-STYLES = ("studio.css", "review.css", "evidence.css", "counsel.css", "modes.css", "screens.css")
+STYLES = (
+    *("studio.css", "review.css", "evidence.css", "counsel.css", "modes.css"),
+    *("drawing.css", "annotate.css", "screens.css"),
+)
 MAX_UPLOAD = "64mb"
 UPLOAD_LIFETIME = 600
 BACKGROUND = "#0f1317"
@@ -197,7 +203,7 @@ def add_endpoints(service: ReviewService) -> None:
 
 
 def build(service: ReviewService) -> gr.Blocks:
-    """Lay out the one page: the review component, and the endpoints."""
+    """Lay out the review page: its component, and the endpoints."""
     with gr.Blocks(
         title="CSR Studio",
         analytics_enabled=False,
@@ -248,15 +254,24 @@ def main(
         Path | None,
         typer.Option(help="Data folder with the pictures of atlases that ship none."),
     ] = None,
+    store: Annotated[
+        str,
+        typer.Option(
+            help="Where annotations are kept: a file, or postgresql://user@host/database."
+        ),
+    ] = "annotations.db",
     open_browser: Annotated[bool, typer.Option("--open", help="Open a browser.")] = False,
 ) -> None:
     """Serve CSR Studio. Research use only – not a medical device."""
     try:
-        service = ReviewService(Models(checkpoints), ASSETS / "cases", CaseStore(), data)
+        models = Models(checkpoints)
+        service = ReviewService(models, ASSETS / "cases", CaseStore(), data)
     except FileNotFoundError as problem:
         raise typer.BadParameter(str(problem)) from problem
     local = "0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1"
+    work = AnnotationService(store, models, ASSETS / "cases")
     demo = build(service)
+    add_annotate_page(demo, work, HelpService(work, models), ASSETS)
     try:
         launch(demo, host or os.environ.get("GRADIO_SERVER_NAME", local), port, open_browser)
     except OSError as problem:

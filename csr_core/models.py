@@ -1,6 +1,7 @@
 """The checkpoints of a folder, each loaded once at its first use and shared by everyone."""
 
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,24 @@ from csr_core.wire import RequestError
 if TYPE_CHECKING:
     from csr_core.reasoner import Reasoner
 
-__all__ = ["Models"]
+__all__ = ["ModelShape", "Models"]
 
 MAX_JSON_BYTES = 16_000_000
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """What a model looks for, and how finely.
+
+    Attributes:
+        concepts: their names.
+        classes: names of the diagnoses.
+        grid: rows and columns of patches.
+    """
+
+    concepts: tuple[str, ...]
+    classes: tuple[str, ...]
+    grid: tuple[int, int]
 
 
 class Models:
@@ -60,3 +76,20 @@ class Models:
         card = config.get("card") if isinstance(config, dict) else None
         card = card if isinstance(card, dict) else {}
         return {"name": name, "title": str(card.get("title", name)), "card": card}
+
+    def shape(self, name: str) -> ModelShape:
+        """Say what a model looks for, without loading its weights.
+
+        Raises:
+            RequestError: if the checkpoint does not say it.
+        """
+        match read_json(self._folders[name] / "config.json", MAX_JSON_BYTES):
+            case {
+                "concepts": [*concepts],
+                "classes": [*classes],
+                "network": {"image_size": int(size), "output_stride": int(stride)},
+            } if stride > 0:
+                side = size // stride
+                names = (tuple(map(str, concepts)), tuple(map(str, classes)))
+                return ModelShape(*names, (side, side))
+        raise RequestError(f"The model {name} can't be read; train it again.")

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from csr_core.annotation.names import StoreError
+from csr_core.annotation.names import StoreError, StoreFailure
 from csr_core.annotation.tables import VERSION_TABLE
 
 __all__ = ["Database", "migrate"]
@@ -130,7 +130,7 @@ class Database:
             for secret in filter(None, self._secrets):
                 reason = reason.replace(secret, "***")
             message = f"The annotations in {self.name} can't be {done}: {reason}."
-            raise StoreError(message) from None
+            raise StoreFailure(message) from None
 
 
 def migrate(connection: Connection, version: str = "head") -> None:

@@ -2,7 +2,7 @@
 
 import unicodedata
 
-__all__ = ["CONSENSUS", "StoreError", "check_name", "check_reader", "folded"]
+__all__ = ["CONSENSUS", "StoreError", "StoreFailure", "check_name", "check_reader", "folded"]
 
 CONSENSUS = "consensus"
 MAX_NAME = 60
@@ -10,6 +10,10 @@ MAX_NAME = 60
 
 class StoreError(ValueError):
     """The store refuses or can't do what was asked; the message is for the person at the screen."""
+
+
+class StoreFailure(StoreError):  # noqa: N818 - the name says what happened
+    """The database failed; what was asked may succeed when it is asked again."""
 
 
 def check_name(name: str, what: str, longest: int = MAX_NAME) -> str:

@@ -1,0 +1,198 @@
+// Buttons, keys, sections and the sign-in of the annotate page, and the start of it all.
+
+const ANNOTATE_KEYS = {
+  y: () => setPresence(chosenConcept(), "yes"),
+  n: () => setPresence(chosenConcept(), "no"),
+  u: () => setPresence(chosenConcept(), "unsure"),
+  p: () => surface.tool("patch"),
+  b: () => surface.tool("brush"),
+  l: () => surface.tool("polygon"),
+  x: () => surface.tool("box"),
+  e: () => surface.tool("eraser"),
+  d: () => finish("done"),
+  s: () => finish("skipped"),
+  f: () => change("flagged", !session.entry.annotation.flagged),
+  r: () => reopen(),
+  c: () => ref("comment").focus(),
+  m: () => assist.next(),
+  a: () => assist.accept(),
+  q: () => assist.reject(),
+  w: () => assist.goElsewhere(),
+  v: () => settle.toggle(),
+  j: () => openNeighbour(1),
+  k: () => openNeighbour(-1),
+  arrowright: () => openNeighbour(1),
+  arrowleft: () => openNeighbour(-1),
+  "-": () => shiftConfidence(-1),
+  "+": () => shiftConfidence(1),
+  "=": () => shiftConfidence(1), // the same key as +, without Shift
+  "/": () => ref("search").focus(),
+  "?": () => ref("keySheet").showModal(),
+};
+const SECTIONS = ["work", "readers", "data"];
+
+function handleKey(event) {
+  if (!element.isConnected || element.querySelector("dialog[open]")) return;
+  if (event.target.closest?.("select, textarea, input, [role=tab]")) {
+    if (event.key === "Escape") event.target.blur();
+    return;
+  }
+  if (event.metaKey || event.altKey || studio.dataset.page !== "work" || !session.entry) return;
+  if (surface.key(event) || event.ctrlKey) return;
+  const key = event.key.toLowerCase();
+  const digit = /^Digit([1-9])$/.exec(event.code)?.[1];
+  if (digit && event.shiftKey) setDiagnosis(digit - 1);
+  else if (/^[1-9]$/.test(key)) chooseConcept(key - 1);
+  else if (key === "a" && event.shiftKey) assist.acceptAll();
+  else if (ANNOTATE_KEYS[key]) ANNOTATE_KEYS[key]();
+  else return;
+  event.preventDefault();
+}
+
+function showSection(name) {
+  studio.dataset.page = name;
+  for (const section of SECTIONS) {
+    const tab = element.querySelector("#tab-" + section);
+    tab.setAttribute("aria-selected", section === name);
+    tab.tabIndex = section === name ? 0 : -1;
+    element.querySelector("#page-" + section).hidden = section !== name;
+  }
+}
+
+function setTheme(name) {
+  studio.dataset.theme = name;
+  try {
+    localStorage.setItem("csr-theme", name);
+  } catch {
+    // a browser that refuses storage merely forgets the theme
+  }
+}
+
+function wireSections() {
+  SECTIONS.forEach((section, index) => {
+    const tab = element.querySelector("#tab-" + section);
+    tab.addEventListener("click", () => showSection(section));
+    tab.addEventListener("keydown", ({ key }) => {
+      const step = { ArrowLeft: -1, ArrowRight: 1 }[key];
+      if (!step) return;
+      const other = SECTIONS[(index + step + SECTIONS.length) % SECTIONS.length];
+      showSection(other);
+      element.querySelector("#tab-" + other).focus();
+    });
+  });
+}
+
+function wireAnnotating() {
+  document.addEventListener("keydown", handleKey);
+  wireSections();
+  for (const button of ref("tools").querySelectorAll("[data-tool]"))
+    button.addEventListener("click", () => surface.tool(button.dataset.tool));
+  const actions = {
+    size: () => surface.resize(1),
+    undo: () => surface.undo(),
+    redo: () => surface.redo(),
+    zoom: () => surface.fit(),
+    skip: () => finish("skipped"),
+    flag: ANNOTATE_KEYS.f,
+    done: () => finish("done"),
+    previous: () => openNeighbour(-1),
+    next: () => openNeighbour(1),
+    keys: ANNOTATE_KEYS["?"],
+    who: () => signIn(),
+    theme: () => setTheme(studio.dataset.theme === "dark" ? "light" : "dark"),
+    retryRefused: () => outbox.retryRefused(),
+    discardRefused: () => outbox.discardRefused(),
+  };
+  for (const [name, action] of Object.entries(actions))
+    ref(name).addEventListener("click", () => action());
+  ref("comment").addEventListener("change", leaveComment);
+  addEventListener("pagehide", leaveComment);
+}
+
+function chosenProject() {
+  return session.projects.find(({ name }) => name === ref("project").value);
+}
+
+function showInstructions() {
+  const project = chosenProject();
+  ref("instructions").textContent = project?.instructions ?? "";
+}
+
+/** Ask who reads which project. */
+function signIn() {
+  const { reader, project } = session;
+  ref("name").value = session.account ?? reader;
+  ref("nameLabel").hidden = Boolean(session.account);
+  ref("accountNote").hidden = !session.account;
+  ref("accountNote").textContent = `You are signed in as ${session.account}.`;
+  if (project) ref("project").value = project.name;
+  showInstructions();
+  ref("signInProblem").hidden = true;
+  if (!ref("signIn").open) ref("signIn").showModal();
+}
+
+/** Begin to read a project, at the case where this reader left it. */
+async function read(reader, project) {
+  session.reader = reader;
+  session.project = project;
+  session.entry = null;
+  session.concept = 0;
+  ref("who").textContent = `${reader} · ${project.name}`;
+  const helpers = project.models.map(({ name, title }) => make("option", { value: name, text: title }));
+  ref("helper").replaceChildren(...helpers);
+  ref("helperChip").hidden = helpers.length < 2;
+  ref("help").disabled = !helpers.length;
+  buildPanel();
+  queue.refresh();
+  const last = readPlace().cases?.[[reader, project.name]];
+  const opened = last ? await openCase({ case: last }) : false;
+  if (!opened) await openCase({ from: null, step: 1 });
+}
+
+function wireSignIn() {
+  ref("project").addEventListener("change", showInstructions);
+  ref("signIn").addEventListener("cancel", (event) => session.project || event.preventDefault());
+  ref("signInForm").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const name = ref("name").value.trim();
+    const problem = !name
+      ? "Say who reads: everything is kept under a name."
+      : name.toLowerCase() === "consensus"
+        ? "“Consensus” stands for what readers agreed on; sign in by your own name."
+        : "";
+    ref("signInProblem").hidden = !problem;
+    ref("signInProblem").textContent = problem;
+    if (problem || !chosenProject()) return;
+    ref("signIn").close();
+    read(name, chosenProject());
+  });
+}
+
+async function begin() {
+  try {
+    studio.dataset.theme = localStorage.getItem("csr-theme") ?? "dark";
+  } catch {
+    // as above
+  }
+  wireAnnotating();
+  wireSignIn();
+  const started = await persist(() => server.annotate_start({}));
+  if (started.error) return toast(started.error);
+  if (started.login) return location.assign(started.login);
+  session.projects = started.projects;
+  session.account = started.account;
+  ref("project").replaceChildren(
+    ...session.projects.map(({ name }) => make("option", { value: name, text: name }))
+  );
+  await outbox.start(session.account);
+  const place = readPlace();
+  queue.restore(place.view);
+  if (place.help) ref("help").value = place.help;
+  const reader = session.account ?? place.reader;
+  const project = session.projects.find(({ name }) => name === place.project);
+  studio.dataset.state = "ready";
+  if (reader && project) read(reader, project);
+  else signIn();
+}
+
+begin();
