@@ -5,18 +5,31 @@ const settle = makeSettle();
 
 function makeSettle() {
   const READERS = [
-    { colour: "#59c3ff", dash: [] },
-    { colour: "#ffb347", dash: [10, 6] },
-    { colour: "#ff7ab8", dash: [3, 5] },
-    { colour: "#7fe08a", dash: [14, 4, 3, 4] },
-    { colour: "#c6a4ff", dash: [6, 3, 2, 3, 2, 3] },
-  ];
+    { colour: "#59c3ff", stripes: [] },
+    { colour: "#ffb347", stripes: [10] },
+    { colour: "#ff7ab8", stripes: [4] },
+    { colour: "#7fe08a", stripes: [14, 20] },
+    { colour: "#c6a4ff", stripes: [4, 12] },
+  ]; // stripes: where on a diagonal of PERIOD it turns black, coloured again, and so on
+  const PERIOD = 24;
   const FINENESS = 512; // along the longer side, of outlines that are compared by eye
   const outlines = make("canvas", { className: "outlines", "aria-hidden": "true" });
   let readings = [];
   let asked = 0;
 
-  const styleOf = (index) => READERS[index % READERS.length];
+  /** The ink of a reader: a colour in stripes, so that colour alone tells nobody apart. */
+  function inkOf(context, index) {
+    const { colour, stripes } = READERS[index % READERS.length];
+    const tile = make("canvas", { width: PERIOD, height: PERIOD });
+    const tileContext = tile.getContext("2d");
+    for (let x = 0; x < PERIOD; x++)
+      for (let y = 0; y < PERIOD; y++) {
+        const turns = stripes.filter((turn) => (x + y) % PERIOD >= turn).length;
+        tileContext.fillStyle = turns % 2 ? "#000" : colour;
+        tileContext.fillRect(x, y, 1, 1);
+      }
+    return context.createPattern(tile, "repeat");
+  }
 
   async function toggle() {
     session.consensus = !session.consensus;
@@ -55,12 +68,8 @@ function makeSettle() {
   function buildCard({ reader, annotation }, index) {
     const line = make("canvas", { width: 44, height: 12, "aria-hidden": "true" });
     const context = line.getContext("2d");
-    Object.assign(context, { strokeStyle: styleOf(index).colour, lineWidth: 3 });
-    context.setLineDash(styleOf(index).dash);
-    context.beginPath();
-    context.moveTo(0, 6);
-    context.lineTo(44, 6);
-    context.stroke();
+    context.fillStyle = inkOf(context, index);
+    context.fillRect(0, 4, 44, 4);
     const take = make("button", { type: "button", text: "Take over" });
     take.setAttribute("aria-label", `Take the reading of ${reader} over`);
     take.addEventListener("click", () => takeOver(annotation));
@@ -153,7 +162,6 @@ function makeSettle() {
     readings.forEach(({ annotation }, index) => {
       const mark = annotation.concepts[chosenConcept()];
       if (!mark) return;
-      const { colour, dash } = styleOf(index);
       const shape = new Path2D();
       if (mark.mask) {
         const { path, rows, columns } = outlineOf(mark.mask);
@@ -168,11 +176,10 @@ function makeSettle() {
           (bottom - top) * outlines.height
         );
       for (const [ink, width] of [
-        ["#000c", 7],
-        [colour, 4],
+        ["#000", 9],
+        [inkOf(context, index), 5],
       ]) {
-        Object.assign(context, { strokeStyle: ink, lineWidth: width });
-        context.setLineDash(dash.map((length) => 2 * length));
+        Object.assign(context, { strokeStyle: ink, lineWidth: width, lineCap: "square" });
         context.stroke(shape);
       }
     });

@@ -32,6 +32,7 @@ class Server:
     temporary: Path
     port: int = 0
     data: Path | None = None
+    options: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -47,7 +48,7 @@ class Server:
         command += ["--checkpoints", str(self.checkpoints)]
         command += [] if self.data is None else ["--data", str(self.data)]
         self.process = subprocess.Popen(
-            command,
+            [*command, *self.options],
             cwd=ROOT,
             env={**os.environ, "GRADIO_TEMP_DIR": str(self.temporary)},
             stdout=subprocess.DEVNULL,
