@@ -10,10 +10,11 @@ import gradio as gr
 
 from csr_core.annotation.helping import HelpService
 from csr_core.annotation.names import StoreFailure, check_reader
+from csr_core.annotation.outcome import OutcomeService
 from csr_core.annotation.service import REFUSALS, AnnotationService
 from csr_core.wire import RequestError, text_field
 
-__all__ = ["add_annotate_page"]
+__all__ = ["add_annotate_page", "read_accounts"]
 
 SCRIPTS = (
     *("panel.js", "exemplar.js", "memory.js", "viewport.js", "canvas.js"),
@@ -21,7 +22,8 @@ SCRIPTS = (
     *("drawing_boxes.js", "drawing_polygon.js", "drawing_brushes.js", "drawing_view.js"),
     *("drawing_lines.js", "drawing_scene.js", "drawing_input.js", "drawing_surface.js"),
     *("annotate_panel.js", "annotate_outbox.js", "annotate.js", "annotate_queue.js"),
-    *("annotate_assist.js", "annotate_settle.js", "annotate_controls.js"),
+    *("annotate_assist.js", "annotate_settle.js", "annotate_sheets.js", "annotate_sign_in.js"),
+    *("annotate_controls.js",),
 )
 LOGIN = "/login/huggingface?_target_url=/annotate"
 
@@ -32,7 +34,11 @@ log = logging.getLogger("csr_studio")
 
 
 def add_annotate_page(
-    demo: gr.Blocks, work: AnnotationService, help_service: HelpService, assets: Path
+    demo: gr.Blocks,
+    work: AnnotationService,
+    helper: HelpService,
+    outcome: OutcomeService,
+    assets: Path,
 ) -> None:
     """Add the page at /annotate, which shares nothing with the other but the server."""
     with demo.route("Annotate", "/annotate", show_in_navbar=False):
@@ -40,32 +46,53 @@ def add_annotate_page(
             html_template=(assets / "annotate.html").read_text("utf-8"),
             js_on_load="\n".join((assets / name).read_text("utf-8") for name in SCRIPTS),
             apply_default_css=False,
-            server_functions=_browser_functions(work, help_service),
+            server_functions=_browser_functions(work, helper, outcome),
         )
         if _asks_hugging_face():
             gr.LoginButton(visible=False)  # it brings the routes to log in by
 
 
+def read_accounts(file: Path) -> list[tuple[str, str]]:
+    """Read who may sign in: a line name:password each.
+
+    Raises:
+        OSError: if the file can't be read.
+        ValueError: if it holds no such line, or another.
+    """
+    lines = [line.strip() for line in file.read_text("utf-8").splitlines() if line.strip()]
+    pairs = [(name.strip(), password) for name, _, password in (x.partition(":") for x in lines)]
+    if not pairs or not all(name and password for name, password in pairs):
+        raise ValueError(f"{file} should hold a line name:password for everybody.")
+    return [(check_reader(name), password) for name, password in pairs]
+
+
 def _browser_functions(
-    work: AnnotationService, help_service: HelpService
+    work: AnnotationService, helper: HelpService, outcome: OutcomeService
 ) -> list[Callable[..., Answer]]:
     """What the page may call, each with one request."""
 
     def start(request: object, visitor: gr.Request, profile: gr.OAuthProfile | None) -> Answer:
         account = _account(visitor, profile)
-        login = LOGIN if _asks_hugging_face() and account is None else None
-        projects = [] if login else work.start()["projects"]
-        return {"account": account, "login": login, "projects": projects}
+        if account is None and _asks_hugging_face():
+            return {"login": LOGIN}
+        return {"account": account, "login": None, **work.start()}
+
+    def export(_: str, asked: Asked) -> Answer:
+        file = outcome.export(asked)
+        return {"url": f"gradio_api/file={file}", "name": file.name}
 
     return [
         _answering("annotate_start", start),
+        _for_reader("annotate_make_project", lambda _, asked: work.make_project(asked)),
         _for_reader("annotate_queue", work.queue),
         _for_reader("annotate_open", work.open),
         _for_reader("annotate_picture", lambda _, asked: work.picture(asked)),
         _for_reader("annotate_save", work.save),
         _for_reader("annotate_readings", lambda _, asked: work.readings(asked)),
-        _for_reader("annotate_suggest", lambda _, asked: help_service.suggest(asked)),
-        _for_reader("annotate_similar", help_service.similar),
+        _for_reader("annotate_suggest", lambda _, asked: helper.suggest(asked)),
+        _for_reader("annotate_similar", helper.similar),
+        _for_reader("annotate_export", export),
+        _for_reader("annotate_training", lambda _, asked: outcome.training(asked)),
     ]
 
 

@@ -19,9 +19,12 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 import gradio as gr
 import typer
+from gradio.utils import get_upload_folder
 
-from annotate_page import add_annotate_page
+from annotate_page import add_annotate_page, read_accounts
 from csr_core.annotation.helping import HelpService
+from csr_core.annotation.outcome import OutcomeService
+from csr_core.annotation.roots import ProjectRoots
 from csr_core.annotation.service import AnnotationService
 from csr_core.cases import CaseExpired, CaseStore
 from csr_core.models import Models
@@ -219,12 +222,19 @@ def build(service: ReviewService) -> gr.Blocks:
     return demo
 
 
-def launch(demo: gr.Blocks, host: str, port: int | None, open_browser: bool = False) -> None:
-    """Serve a page, privately, and return once it can be visited."""
+def launch(
+    demo: gr.Blocks,
+    host: str,
+    port: int | None,
+    open_browser: bool = False,
+    accounts: list[tuple[str, str]] | None = None,
+) -> None:
+    """Serve the pages, privately, and return once they can be visited."""
     demo.launch(
         server_name=host,
         server_port=port,
         inbrowser=open_browser,
+        auth=accounts,
         prevent_thread_lock=True,
         quiet=True,
         share=False,
@@ -260,20 +270,31 @@ def main(
             help="Where annotations are kept: a file, or postgresql://user@host/database."
         ),
     ] = "annotations.db",
+    project_root: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of folders of images, from which projects may be made."),
+    ] = None,
+    accounts: Annotated[
+        Path | None,
+        typer.Option(help="File with a line name:password for everybody who may sign in."),
+    ] = None,
     open_browser: Annotated[bool, typer.Option("--open", help="Open a browser.")] = False,
 ) -> None:
     """Serve CSR Studio. Research use only – not a medical device."""
     try:
         models = Models(checkpoints)
         service = ReviewService(models, ASSETS / "cases", CaseStore(), data)
-    except FileNotFoundError as problem:
+        work = AnnotationService(store, models, ASSETS / "cases", ProjectRoots(project_root or ()))
+        names = read_accounts(accounts) if accounts else None
+    except (OSError, ValueError) as problem:
         raise typer.BadParameter(str(problem)) from problem
     local = "0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1"
-    work = AnnotationService(store, models, ASSETS / "cases")
     demo = build(service)
-    add_annotate_page(demo, work, HelpService(work, models), ASSETS)
+    outcome = OutcomeService(work, models, store, Path(get_upload_folder()) / "exports")
+    add_annotate_page(demo, work, HelpService(work, models), outcome, ASSETS)
     try:
-        launch(demo, host or os.environ.get("GRADIO_SERVER_NAME", local), port, open_browser)
+        address = host or os.environ.get("GRADIO_SERVER_NAME", local)
+        launch(demo, address, port, open_browser, names)
     except OSError as problem:
         taken = f"port {port} is" if port else "the ports from 7860 on are"
         raise typer.BadParameter(f"{taken} not free; choose another with --port.") from problem

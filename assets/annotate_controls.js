@@ -1,4 +1,4 @@
-// Buttons, keys, sections and the sign-in of the annotate page, and the start of it all.
+// Buttons, keys and sections of the annotate page, and the start of it all.
 
 const ANNOTATE_KEYS = {
   y: () => setPresence(chosenConcept(), "yes"),
@@ -57,6 +57,7 @@ function showSection(name) {
     tab.tabIndex = section === name ? 0 : -1;
     element.querySelector("#page-" + section).hidden = section !== name;
   }
+  if (session.project) sheets.show(name);
 }
 
 function setTheme(name) {
@@ -109,65 +110,6 @@ function wireAnnotating() {
   addEventListener("pagehide", leaveComment);
 }
 
-function chosenProject() {
-  return session.projects.find(({ name }) => name === ref("project").value);
-}
-
-function showInstructions() {
-  const project = chosenProject();
-  ref("instructions").textContent = project?.instructions ?? "";
-}
-
-/** Ask who reads which project. */
-function signIn() {
-  const { reader, project } = session;
-  ref("name").value = session.account ?? reader;
-  ref("nameLabel").hidden = Boolean(session.account);
-  ref("accountNote").hidden = !session.account;
-  ref("accountNote").textContent = `You are signed in as ${session.account}.`;
-  if (project) ref("project").value = project.name;
-  showInstructions();
-  ref("signInProblem").hidden = true;
-  if (!ref("signIn").open) ref("signIn").showModal();
-}
-
-/** Begin to read a project, at the case where this reader left it. */
-async function read(reader, project) {
-  session.reader = reader;
-  session.project = project;
-  session.entry = null;
-  session.concept = 0;
-  ref("who").textContent = `${reader} · ${project.name}`;
-  const helpers = project.models.map(({ name, title }) => make("option", { value: name, text: title }));
-  ref("helper").replaceChildren(...helpers);
-  ref("helperChip").hidden = helpers.length < 2;
-  ref("help").disabled = !helpers.length;
-  buildPanel();
-  queue.refresh();
-  const last = readPlace().cases?.[[reader, project.name]];
-  const opened = last ? await openCase({ case: last }) : false;
-  if (!opened) await openCase({ from: null, step: 1 });
-}
-
-function wireSignIn() {
-  ref("project").addEventListener("change", showInstructions);
-  ref("signIn").addEventListener("cancel", (event) => session.project || event.preventDefault());
-  ref("signInForm").addEventListener("submit", (event) => {
-    event.preventDefault();
-    const name = ref("name").value.trim();
-    const problem = !name
-      ? "Say who reads: everything is kept under a name."
-      : name.toLowerCase() === "consensus"
-        ? "“Consensus” stands for what readers agreed on; sign in by your own name."
-        : "";
-    ref("signInProblem").hidden = !problem;
-    ref("signInProblem").textContent = problem;
-    if (problem || !chosenProject()) return;
-    ref("signIn").close();
-    read(name, chosenProject());
-  });
-}
-
 async function begin() {
   try {
     studio.dataset.theme = localStorage.getItem("csr-theme") ?? "dark";
@@ -179,11 +121,8 @@ async function begin() {
   const started = await persist(() => server.annotate_start({}));
   if (started.error) return toast(started.error);
   if (started.login) return location.assign(started.login);
-  session.projects = started.projects;
   session.account = started.account;
-  ref("project").replaceChildren(
-    ...session.projects.map(({ name }) => make("option", { value: name, text: name }))
-  );
+  offerProjects(started);
   await outbox.start(session.account);
   const place = readPlace();
   queue.restore(place.view);

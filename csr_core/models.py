@@ -58,17 +58,26 @@ class Models:
         Raises:
             RequestError: if there is no model of that name.
         """
-        if name not in self._locks:
-            raise RequestError(f"There is no model of that name; choose {' or '.join(self.names)}.")
+        folder = self.folder(name)
         with self._locks[name]:
             if name not in self._reasoners:
                 import csr_core  # here, because it pulls in torch: the page is served before that
 
                 try:
-                    self._reasoners[name] = csr_core.load(self._folders[name])
+                    self._reasoners[name] = csr_core.load(folder)
                 except ValueError as error:
                     raise RequestError(f"The model {name} can't be loaded: {error}") from error
             return self._reasoners[name]
+
+    def folder(self, name: str) -> Path:
+        """Where a checkpoint is.
+
+        Raises:
+            RequestError: if there is no model of that name.
+        """
+        if name not in self._folders:
+            raise RequestError(f"There is no model of that name; choose {' or '.join(self.names)}.")
+        return self._folders[name]
 
     def summary(self, name: str) -> dict[str, Any]:
         """Describe a model from its card, without loading its weights."""

@@ -8,19 +8,20 @@ the reader is known already: who that is, is decided where requests arrive.
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from csr_core.annotation.folders import FolderError
 from csr_core.annotation.names import CONSENSUS, StoreError
 from csr_core.annotation.records import (
     Annotation,
     AnnotationError,
-    Change,
     Vocabulary,
     annotation_to_json,
     change_from_json,
 )
-from csr_core.files import read_json
+from csr_core.annotation.roots import ProjectRoots
 from csr_core.imaging import ImageError, decode_image
 from csr_core.models import Models
 from csr_core.wire import RequestError, data_url, index_field, text_field
@@ -32,17 +33,12 @@ if TYPE_CHECKING:
 
 __all__ = ["REFUSALS", "AnnotationService"]
 
-DEMO = "Demo"
-DEMO_INSTRUCTIONS = (
-    "Eight synthetic lesions, to try the studio on. Say of each concept whether it is there, and "
-    "mark where; then choose a diagnosis. What you mark is kept."
-)
 PICTURE_SIDE = 2048
 QUEUE_PAGE = 100
 MOST_CASES = 2**31
-MAX_JSON_BYTES = 16_000_000
+LONGEST_TEXT = 4000
 
-REFUSALS = (RequestError, ImageError, AnnotationError, StoreError)
+REFUSALS = (RequestError, ImageError, AnnotationError, StoreError, FolderError)
 
 
 class AnnotationService:
@@ -52,10 +48,14 @@ class AnnotationService:
         url: of the store, which is opened, and made, at its first use.
         models: that may help.
         gallery: folder of the bundled cases, the demo project.
+        roots: folders from which projects may be made; none by default.
     """
 
-    def __init__(self, url: str, models: Models, gallery: Path) -> None:
+    def __init__(
+        self, url: str, models: Models, gallery: Path, roots: ProjectRoots | None = None
+    ) -> None:
         self._url = url
+        self._roots = roots or ProjectRoots()
         self._models = models
         self._gallery = gallery
         self._opening = threading.Lock()
@@ -71,17 +71,49 @@ class AnnotationService:
         """
         with self._opening:
             if self._store is None:
-                from csr_core.annotation.store import Store  # here, because it takes a while
+                from csr_core.annotation.demo import ensure_demo  # here, because it takes a while
+                from csr_core.annotation.store import Store
 
                 store = Store(self._url)
-                if DEMO not in {project.name for project in store.projects()}:
-                    self._make_demo(store)
+                ensure_demo(store, self._gallery, self._models.shape(self._models.names[0]))
                 self._store = store
             return self._store
 
     def start(self) -> dict[str, Any]:
-        """List the projects: what is looked for, what to know, which models could help."""
-        return {"projects": [self._described(project) for project in self.store.projects()]}
+        """List what there is to read.
+
+        Returns:
+            `projects`: name, concepts, classes, instructions, number of cases, and the models that
+            could help; `folders`, from which projects may be made.
+        """
+        return {
+            "projects": [self._described(project) for project in self.store.projects()],
+            "folders": self._roots.names(),
+        }
+
+    def make_project(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Make a project of a folder that was offered.
+
+        Args:
+            asked: `folder`, one of those of `start`; `name`; `concepts` and `classes`, separated
+                by commas, which a data set has already; `instructions`.
+
+        Returns:
+            What `start` answers, and `problems`: what in the folder was left out, and why.
+
+        Raises:
+            FolderError, StoreError: if no project can be made of it.
+            RequestError: if a field is not as it should be.
+        """
+        from csr_core.annotation.folders import plan_project
+
+        folder = self._roots.folder(asked.get("folder"))
+        name = text_field(asked.get("name"), "name")
+        words = [_words(asked.get(field), field) for field in ("concepts", "classes")]
+        told = _long_text(asked.get("instructions"), "instructions")
+        project, listing = plan_project(name, folder, *words, told)
+        self.store.create_project(project, listing.cases)
+        return {**self.start(), "problems": list(listing.problems)}
 
     def queue(self, reader: str, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Show a part of a worklist.
@@ -172,7 +204,6 @@ class AnnotationService:
         if (case.project, case.image_id) != (asked.get("project"), asked.get("image_id")):
             raise RequestError("The change is of a case that this store doesn't have.")
         change = change_from_json(asked.get("change"), self.vocabulary(case.project))
-        _check_size(change, case)
         writer, author = (CONSENSUS, reader) if asked.get("consensus") is True else (reader, None)
         key = text_field(asked.get("key"), "key")
         saved = self.store.save(case.id, writer, change, key, author)
@@ -209,14 +240,24 @@ class AnnotationService:
         """The words of a project."""
         return self.store.project(project).vocabulary
 
+    def project(self, name: str) -> "Project":
+        """Find a project; the demo's images are where this studio has them now.
+
+        Raises:
+            StoreError: if there is none.
+        """
+        from csr_core.annotation.demo import DEMO
+
+        project = self.store.project(name)
+        return replace(project, folder=self._gallery) if project.name == DEMO else project
+
     def image_path(self, case: "Case") -> Path:
         """Where the image of a case is.
 
         Raises:
             RequestError: if that is outside the project's folder.
         """
-        project = self.store.project(case.project)
-        folder = (self._gallery if project.name == DEMO else project.folder).resolve()
+        folder = self.project(case.project).folder.resolve()
         path = (folder / case.path).resolve()
         if not path.is_relative_to(folder):
             raise RequestError(f"The image of {case.image_id} is not in the project's folder.")
@@ -242,23 +283,22 @@ class AnnotationService:
                 helpers.append({"name": name, "title": title, "grid": list(shape.grid)})
         return {
             "name": project.name,
+            "cases": self.store.queue(project.name, CONSENSUS, _view({}), 0, 1).total,
             "concepts": list(words.concepts),
             "classes": list(words.classes),
             "instructions": project.instructions,
             "models": helpers,
         }
 
-    def _make_demo(self, store: "Store") -> None:
-        from csr_core.annotation.projects import NewCase, Project
 
-        shape = self._models.shape(self._models.names[0])
-        cases = []
-        for record in read_json(self._gallery / "cases.json", MAX_JSON_BYTES):
-            path = str(record["file"])
-            height, width = decode_image(self._gallery / path).shape[:2]
-            cases.append(NewCase(Path(path).stem, path, "train", height, width))
-        words = Vocabulary(shape.concepts, shape.classes)
-        store.create_project(Project(DEMO, self._gallery, words, DEMO_INSTRUCTIONS), cases)
+def _long_text(value: object, field: str) -> str:
+    if not isinstance(value, str) or len(value) > LONGEST_TEXT:
+        raise RequestError(f"{field!r} is a text of at most {LONGEST_TEXT} characters.")
+    return value.strip()
+
+
+def _words(value: object, field: str) -> list[str]:
+    return [word.strip() for word in _long_text(value, field).split(",") if word.strip()]
 
 
 def _view(asked: Mapping[str, Any]) -> "QueueView":
@@ -280,14 +320,6 @@ def _row(row: "QueueRow") -> dict[str, Any]:
         "flagged": row.flagged,
         "others": [list(other) for other in row.others],
     }
-
-
-def _check_size(change: Change, case: "Case") -> None:
-    mask = change.value.mask if change.field == "concept" else None
-    if mask is not None and (mask.height, mask.width) != (case.height, case.width):
-        raise AnnotationError(
-            f"Regions of {case.image_id} are {case.height} pixels high and {case.width} wide."
-        )
 
 
 def _picture(path: Path) -> str:

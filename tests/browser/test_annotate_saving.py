@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from annotating import CONCEPTS, Desk, annotation
+from desk import CONCEPTS, Desk, annotation
 from playwright.sync_api import Browser, BrowserContext, expect
 from visit import Server
 

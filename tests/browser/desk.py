@@ -31,7 +31,7 @@ class Desk:
     def wait_for_case(self, image_id: str | None = None) -> "Desk":
         expect(self.part("studio")).to_have_attribute("data-state", "open", timeout=60_000)
         if image_id is not None:
-            expect(self.part("caseTitle")).to_have_text(image_id)
+            expect(self.part("caseTitle")).to_have_text(image_id, timeout=30_000)
         return self
 
     def part(self, name: str) -> Locator:

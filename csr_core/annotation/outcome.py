@@ -1,0 +1,133 @@
+"""What comes of the readings of a project: how far readers agree, files, and the next model."""
+
+import secrets
+import shutil
+import time
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from csr_core.annotation.names import check_reader
+from csr_core.annotation.service import AnnotationService
+from csr_core.models import Models
+from csr_core.wire import RequestError, text_field
+
+if TYPE_CHECKING:
+    from csr_core.annotation.projects import Project
+    from csr_core.annotation.store import Read
+
+__all__ = ["EXPORTS", "MAX_EXPORT_BYTES", "OutcomeService"]
+
+EXPORTS = ("folder", "coco", "masks", "imagefolder", "csv")
+MAX_EXPORT_BYTES = 1_000_000_000
+KEPT_FOR = 3600  # seconds until a file that was made to be downloaded is removed
+
+
+class OutcomeService:
+    """Turns readings into tables, files and the next model.
+
+    Args:
+        work: whose readings they are.
+        models: to go on from.
+        url: of the store, for commands.
+        outbox: folder for files to be downloaded.
+    """
+
+    def __init__(self, work: AnnotationService, models: Models, url: str, outbox: Path) -> None:
+        self._work = work
+        self._models = models
+        self._url = url
+        self._outbox = outbox
+
+    def export(self, asked: Mapping[str, Any]) -> Path:
+        """Write the readings of a project as one file.
+
+        Args:
+            asked: `project`; `kind`, one of `EXPORTS`; `done`, whether only cases that are done
+                count; `whose`: reader whose marks count where none was adjudicated, or None for
+                the majority.
+
+        Returns:
+            A .zip, for "csv" a .csv, in a folder whose name nobody can guess.
+
+        Raises:
+            ExportError: if there is nothing to write, or an image can't be read.
+            RequestError, StoreError: if a field is not as it should be, or it would get too large.
+        """
+        from csr_core.annotation.exports import export  # here, as the store
+
+        kind = asked.get("kind")
+        if kind not in EXPORTS:
+            raise RequestError(f"Marks are exported as one of {', '.join(EXPORTS)}.")
+        project = self._work.project(text_field(asked.get("project"), "project"))
+        whose = asked.get("whose")
+        reader = None if whose is None else check_reader(text_field(whose, "whose"))
+        self._check_room(project, str(kind))
+        place = self._new_place()
+        name = f"{_file_name(project.name)}-{kind}"
+        readings = self._readings(project.name, done=asked.get("done") is not False)
+        if kind == "csv":
+            export(project, readings, place / f"{name}.csv", kind, reader)
+            return place / f"{name}.csv"
+        export(project, readings, place / name, str(kind), reader)
+        _zip(place / name, place / f"{name}.zip")
+        shutil.rmtree(place / name)
+        return place / f"{name}.zip"
+
+    def training(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Say whether training on a project is worth it; see `TrainingStatus`.
+
+        Args:
+            asked: `project` and `model`, the one to go on from.
+
+        Raises:
+            RequestError, StoreError: if there is no such project or model.
+        """
+        from csr_core.annotation.learning import training_status  # here, as in `Models.get`
+
+        project = text_field(asked.get("project"), "project")
+        folder = self._models.folder(text_field(asked.get("model"), "model"))
+        return asdict(training_status(self._work.store, self._url, project, folder))
+
+    def _readings(self, project: str, done: bool) -> "Iterator[Read]":
+        return self._work.store.annotations(project, done=done)
+
+    def _check_room(self, project: "Project", kind: str) -> None:
+        """Refuse what a browser shouldn't carry."""
+        if kind == "csv":
+            return
+        total = 0
+        for case in self._work.store.cases(project.name):
+            path = project.folder / case.path
+            total += path.stat().st_size if path.is_file() else 0
+            if total > MAX_EXPORT_BYTES:
+                raise RequestError(
+                    "The project is too large to be carried by a browser; export it by "
+                    f"`python -m csr_core annotate export --project {project.name!r}`."
+                )
+
+    def _new_place(self) -> Path:
+        """A new folder for a download; those of long ago are removed."""
+        self._outbox.mkdir(parents=True, exist_ok=True)
+        for old in self._outbox.iterdir():
+            if old.stat().st_mtime < time.time() - KEPT_FOR:
+                shutil.rmtree(old, ignore_errors=True)
+        place = self._outbox / secrets.token_urlsafe(24)
+        place.mkdir(mode=0o700)
+        return place
+
+
+def _file_name(name: str) -> str:
+    """A project's name as a file's."""
+    letters = (letter if letter.isascii() and letter.isalnum() else "-" for letter in name)
+    return "".join(letters).strip("-").lower() or "project"
+
+
+def _zip(folder: Path, target: Path) -> None:
+    with zipfile.ZipFile(target, "w") as archive:
+        for path in sorted(folder.rglob("*")):
+            packed = path.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp")
+            how = zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED
+            archive.write(path, Path(folder.name) / path.relative_to(folder), how)
