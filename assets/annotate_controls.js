@@ -33,10 +33,11 @@ const SECTIONS = ["work", "readers", "data"];
 
 function handleKey(event) {
   if (!element.isConnected || element.querySelector("dialog[open]")) return;
-  if (event.target.closest?.("select, textarea, input, [role=tab]")) {
+  if (event.target.closest?.("select, textarea, input")) {
     if (event.key === "Escape") event.target.blur();
     return;
   }
+  if (event.target.closest?.("[role=tab]") && event.key.startsWith("Arrow")) return;
   if (event.metaKey || event.altKey || studio.dataset.page !== "work" || !session.entry) return;
   if (surface.key(event) || event.ctrlKey) return;
   const key = event.key.toLowerCase();
@@ -107,6 +108,8 @@ function wireAnnotating() {
   for (const [name, action] of Object.entries(actions))
     ref(name).addEventListener("click", () => action());
   ref("comment").addEventListener("change", leaveComment);
+  for (const select of element.querySelectorAll(".top select, .queue select"))
+    select.addEventListener("change", () => select.blur()); // keys go on to the case
   addEventListener("pagehide", leaveComment);
 }
 

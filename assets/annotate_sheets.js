@@ -12,6 +12,8 @@ function makeSheets() {
     ["csv", "Table", "a row a reading, of every reader"],
   ];
 
+  let agreed = null; // what the server last said of it
+
   /** A table of texts; cells that are numbers stand to the right. */
   function fillTable(table, columns, rows) {
     const head = make("tr", {}, ...columns.map((text) => make("th", { text, scope: "col" })));
@@ -40,14 +42,40 @@ function makeSheets() {
     fillTable(ref("progressTable"), columns, rows);
     offerReaders(found.progress);
     ref("agreementNote").textContent = "Comparing the readings …";
-    const agreed = await persist(() => server.annotate_agreement(request));
-    if (agreed.error) {
-      ref("agreementNote").textContent = agreed.error;
-      ref("agreementTable").replaceChildren();
-      return;
-    }
-    ref("agreementNote").textContent = agreed.note;
-    fillTable(ref("agreementTable"), agreed.columns, agreed.rows);
+    agreed = await persist(() => server.annotate_agreement(request));
+    if (agreed.error) return toast(agreed.error);
+    const { readers, cases, intervals, pairs } = agreed;
+    const enough = readers.length > 1 && cases > 0;
+    ref("agreementNote").textContent = enough
+      ? `${plural(cases, "case", "cases")} done by two readers or more. ${intervals}`
+      : "No case is done by two readers yet, so there is nothing to compare.";
+    const names = pairs.map((pair) => pair.readers.join(" and "));
+    ref("pair").replaceChildren(
+      ...names.map((text, value) => make("option", { value, text }))
+    );
+    ref("pairChip").hidden = !enough || pairs.length < 2;
+    showPair();
+  }
+
+  /** The agreement of all readers, and beside it that of the two that are chosen. */
+  function showPair() {
+    const pair = agreed.pairs[ref("pair").value];
+    if (!agreed.cases || !pair) return ref("agreementTable").replaceChildren();
+    const between = pair.readers.join(" – ");
+    const columns = ["", "All: Fleiss’ κ", `${between}: Cohen’s κ`, `${between}: Dice`];
+    const row = (name, all, two, dice) => [name, told(all), told(two), dice ? told(dice) : ""];
+    const concepts = session.project.concepts.map((name) =>
+      row(pretty(name), agreed.presence[name], pair.presence[name], pair.regions[name])
+    );
+    const rows = [row("Diagnosis", agreed.diagnosis, pair.diagnosis), ...concepts];
+    fillTable(ref("agreementTable"), columns, rows);
+  }
+
+  /** A figure with its interval; how many cases it is taken over, or why there is none. */
+  function told({ value, interval, cases, note }) {
+    if (value === null) return note;
+    const ends = interval ? ` [${interval.map(figure).join(", ")}]` : "";
+    return `${figure(value)}${ends}, ${plural(cases, "case", "cases")}`;
   }
 
   function offerReaders(progress) {
@@ -64,8 +92,7 @@ function makeSheets() {
     button.disabled = true;
     ref("exportNote").textContent = "Writing the file …";
     const whose = ref("exportReader").value || null;
-    const done = ref("exportDone").checked;
-    const made = await server.annotate_export({ ...asking(), kind, whose, done });
+    const made = await server.annotate_export({ ...asking(), kind, whose });
     button.disabled = false;
     if (!made || made.error) {
       ref("exportNote").textContent = made?.error ?? "The server can't be reached; try again.";
@@ -117,6 +144,7 @@ function makeSheets() {
     return button;
   });
   ref("exportKinds").replaceChildren(...buttons);
+  ref("pair").addEventListener("change", showPair);
 
   return {
     show(section) {

@@ -4,7 +4,7 @@ import secrets
 import shutil
 import time
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,6 @@ from csr_core.wire import RequestError, text_field
 
 if TYPE_CHECKING:
     from csr_core.annotation.projects import Project
-    from csr_core.annotation.store import Read
 
 __all__ = ["EXPORTS", "MAX_EXPORT_BYTES", "OutcomeService"]
 
@@ -41,22 +40,37 @@ class OutcomeService:
         self._url = url
         self._outbox = outbox
 
+    def agreement(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Measure how the readers of a project agree; see `csr_core.annotation.agreement`.
+
+        Args:
+            asked: `project`.
+
+        Raises:
+            RequestError, StoreError: if there is no such project.
+        """
+        from csr_core.annotation.agreement import agreement, agreement_to_json  # here, as the store
+
+        project = self._work.project(text_field(asked.get("project"), "project"))
+        done = self._work.store.annotations(project.name, done=True)
+        return agreement_to_json(agreement(done, project.vocabulary))
+
     def export(self, asked: Mapping[str, Any]) -> Path:
         """Write the readings of a project as one file.
 
         Args:
-            asked: `project`; `kind`, one of `EXPORTS`; `done`, whether only cases that are done
-                count; `whose`: reader whose marks count where none was adjudicated, or None for
-                the majority.
+            asked: `project`; `kind`, one of `EXPORTS`; `whose`: reader whose marks count where
+                none was adjudicated, or None for the majority.
 
         Returns:
             A .zip, for "csv" a .csv, in a folder whose name nobody can guess.
 
         Raises:
-            ExportError: if there is nothing to write, or an image can't be read.
-            RequestError, StoreError: if a field is not as it should be, or it would get too large.
+            RequestError: if there is nothing to write, an image can't be read, it would get too
+                large, or a field is not as it should be.
+            StoreError: if there is no such project.
         """
-        from csr_core.annotation.exports import export  # here, as the store
+        from csr_core.annotation.exports import ExportError, export  # here, as the store
 
         kind = asked.get("kind")
         if kind not in EXPORTS:
@@ -65,16 +79,17 @@ class OutcomeService:
         whose = asked.get("whose")
         reader = None if whose is None else check_reader(text_field(whose, "whose"))
         self._check_room(project, str(kind))
-        place = self._new_place()
-        name = f"{_file_name(project.name)}-{kind}"
-        readings = self._readings(project.name, done=asked.get("done") is not False)
-        if kind == "csv":
-            export(project, readings, place / f"{name}.csv", kind, reader)
-            return place / f"{name}.csv"
-        export(project, readings, place / name, str(kind), reader)
-        _zip(place / name, place / f"{name}.zip")
-        shutil.rmtree(place / name)
-        return place / f"{name}.zip"
+        out = self._new_place() / f"{_file_name(project.name)}-{kind}"
+        file = out.with_suffix(".csv" if kind == "csv" else ".zip")
+        readings = self._work.store.annotations(project.name)
+        try:
+            export(project, readings, file if kind == "csv" else out, str(kind), reader)
+        except ExportError as problem:
+            raise RequestError(str(problem)) from problem
+        if kind != "csv":
+            _zip(out, file)
+            shutil.rmtree(out)
+        return file
 
     def training(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Say whether training on a project is worth it; see `TrainingStatus`.
@@ -83,16 +98,17 @@ class OutcomeService:
             asked: `project` and `model`, the one to go on from.
 
         Raises:
-            RequestError, StoreError: if there is no such project or model.
+            RequestError, StoreError: if there is no such project or model, or it can't be read.
         """
         from csr_core.annotation.learning import training_status  # here, as in `Models.get`
+        from csr_core.checkpoint import CheckpointError
 
         project = text_field(asked.get("project"), "project")
         folder = self._models.folder(text_field(asked.get("model"), "model"))
-        return asdict(training_status(self._work.store, self._url, project, folder))
-
-    def _readings(self, project: str, done: bool) -> "Iterator[Read]":
-        return self._work.store.annotations(project, done=done)
+        try:
+            return asdict(training_status(self._work.store, self._url, project, folder))
+        except CheckpointError as problem:
+            raise RequestError(str(problem)) from problem
 
     def _check_room(self, project: "Project", kind: str) -> None:
         """Refuse what a browser shouldn't carry."""

@@ -111,7 +111,7 @@ class AnnotationService:
         name = text_field(asked.get("name"), "name")
         words = [_words(asked.get(field), field) for field in ("concepts", "classes")]
         told = _long_text(asked.get("instructions"), "instructions")
-        project, listing = plan_project(name, folder, *words, told)
+        project, listing = plan_project(name, folder, words[0], words[1], told)
         self.store.create_project(project, listing.cases)
         return {**self.start(), "problems": list(listing.problems)}
 
