@@ -91,6 +91,7 @@ def _browser_functions(
         _for_reader("annotate_readings", lambda _, asked: work.readings(asked)),
         _for_reader("annotate_suggest", lambda _, asked: helper.suggest(asked)),
         _for_reader("annotate_similar", helper.similar),
+        _for_reader("annotate_rank", lambda _, asked: helper.rank(asked)),
         _for_reader("annotate_agreement", lambda _, asked: outcome.agreement(asked)),
         _for_reader("annotate_export", export),
         _for_reader("annotate_training", lambda _, asked: outcome.training(asked)),

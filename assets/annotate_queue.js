@@ -90,7 +90,21 @@ function makeQueue() {
     refresh();
   }
 
-  for (const name of ["status", "order"]) ref(name).addEventListener("change", () => turn(0));
+  /** Orders other than as listed are a model's, which may have to look at every case first. */
+  async function order() {
+    turn(0);
+    const model = ref("helper").value;
+    if (ref("order").value === "listed") return;
+    if (!model) return toast("No model here knows a concept of this project.");
+    const found = await server.annotate_rank({ ...asking(), model });
+    if (found?.error) toast(found.error);
+    else if (!found?.ranked)
+      toast("The model is looking through the cases; they stay as listed until it is done.", "note");
+    refresh();
+  }
+
+  ref("status").addEventListener("change", () => turn(0));
+  ref("order").addEventListener("change", order);
   ref("search").addEventListener("input", () => turn(0));
   ref("pageBack").addEventListener("click", () => turn(offset - QUEUE_PAGE));
   ref("pageOn").addEventListener("click", () => turn(offset + QUEUE_PAGE));

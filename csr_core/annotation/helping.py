@@ -1,8 +1,10 @@
 """What a model offers the reader of a case: marks to take over, and patches like those marked."""
 
+import logging
 import os
 import threading
 from collections.abc import Mapping
+from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +21,13 @@ if TYPE_CHECKING:
 
 __all__ = ["HelpService"]
 
+log = logging.getLogger("csr_studio")
+
 LOOKED_AT = 24
 """Cases, the current one included, in which similar patches are looked for."""
 MOST_CELLS = 4096
+PATIENCE = 2
+"""Seconds that a browser waits for an order before it is told that this takes longer."""
 
 
 class HelpService:
@@ -40,6 +46,8 @@ class HelpService:
         self._lock = threading.Lock()
         self._encoded: dict[str, EncodedCases] = {}
         self._projected: dict[str, ProjectedMaps] = {}
+        self._one_ranking = threading.Lock()
+        self._rankings: dict[str, tuple[str, Future[None]]] = {}
 
     def suggest(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Suggest marks for a case.
@@ -113,6 +121,45 @@ class HelpService:
                 for proposal in proposals
             ]
         }
+
+    def rank(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Have a model put the cases of a project in order; it goes on when this answers.
+
+        Args:
+            asked: `project` and `model`.
+
+        Returns:
+            `ranked`, whether the cases are in that model's order now.
+
+        Raises:
+            RequestError, StoreError: if there is no such project or model.
+        """
+        project = self._work.project(text_field(asked.get("project"), "project"))
+        model = text_field(asked.get("model"), "model")
+        self._models.folder(model)  # so that an unknown one is refused at once
+        with self._lock:
+            latest, ranking = self._rankings.get(project.name, ("", None))
+            if ranking is None or latest != model or (ranking.done() and ranking.exception()):
+                ranking = Future()
+                self._rankings[project.name] = (model, ranking)
+                # A daemon: the studio may be closed although many cases are left to look at.
+                job = (ranking, project.name, model)
+                threading.Thread(target=self._rank, args=job, daemon=True).start()
+        wait([ranking], PATIENCE)
+        return {"ranked": ranking.done() and ranking.exception() is None}
+
+    def _rank(self, ranking: "Future[None]", project: str, model: str) -> None:
+        from csr_core.annotation.assist import rank_cases
+
+        try:
+            cases = self._encoded_cases(model)
+            if self._work.store.ranked_by(project) != cases.reasoner.model_hash:
+                with self._one_ranking:
+                    rank_cases(self._work.store, project, cases)
+            ranking.set_result(None)
+        except Exception as problem:
+            log.exception("The cases of %s can't be put in order", project)
+            ranking.set_exception(problem)
 
     def _near(self, reader: str, case: "Case") -> dict[int, "Case"]:
         """The cases around one as listed, that one included."""

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, expect
 from visit import ROOT, Server
 
 import csr_core
+from csr_core.annotation.store import QueueView, Store
 
 CASES = 8
 
@@ -309,3 +311,26 @@ def test_the_two_pages_lead_to_each_other(context: BrowserContext, server: Serve
     own = (server.url, "data:", "blob:")
     assert [url for url in desk.requests if not url.startswith(own)] == []
     assert desk.complaints == []
+
+
+def test_a_model_puts_the_cases_in_order(context: BrowserContext, server: Server, store: str):
+    desk = Desk(context, server).sign_in("Orla")
+    listed = [f"phantom-{number}" for number in range(1, 9)]
+    assert [name for name, _ in desk.rows()] == listed
+    desk.part("order").select_option("undecided")
+    opened = Store(store)
+    try:
+        deadline = time.monotonic() + 120
+        while opened.ranked_by("Demo") is None and time.monotonic() < deadline:
+            time.sleep(0.2)
+        page = opened.queue("Demo", "Orla", QueueView(order="undecided"))
+        expected = [row.case.image_id for row in page.rows]
+    finally:
+        opened.close()
+    assert sorted(expected) == listed and expected != listed
+    names = desk.part("rows").locator("button .name")
+    expect(names).to_have_text(expected, timeout=30_000)
+    desk.part("rows").locator("button", has_text=expected[0]).click()
+    desk.wait_for_case(expected[0])
+    desk.press("j")
+    desk.wait_for_case(expected[1])
