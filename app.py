@@ -43,7 +43,7 @@ SCRIPTS = (
 )
 STYLES = (
     *("studio.css", "review.css", "evidence.css", "counsel.css", "modes.css"),
-    *("drawing.css", "annotate.css", "screens.css"),
+    *("drawing.css", "annotate.css", "annotate_sheets.css", "screens.css"),
 )
 MAX_UPLOAD = "64mb"
 UPLOAD_LIFETIME = 600

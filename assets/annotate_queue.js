@@ -34,15 +34,16 @@ function makeQueue() {
   function buildRow({ case: id, image_id, status, flagged, others }) {
     const sign = make("span", { className: "sign " + status, text: STATUS_SIGNS[status] });
     const own = STATUS_WORDS[status] + (flagged ? " ⚑ flagged" : "");
-    const beside = others.map(
-      ([name, theirs]) => ` · ${STATUS_SIGNS[theirs]} ${name}: ${STATUS_WORDS[theirs]}`
-    );
-    const line = own + beside.join("");
+    const beside = others.map(([name, theirs]) => `${STATUS_SIGNS[theirs]} ${name}`);
+    const told = others.map(([name, theirs]) => `${name}: ${STATUS_WORDS[theirs]}`);
     const words = make(
       "span",
       { className: "words" },
       make("span", { className: "name", text: image_id }),
-      make("small", { text: line, title: line })
+      make("small", {
+        text: [own, ...beside].join(" · "),
+        title: [own, ...told].join("\n"),
+      })
     );
     const button = make("button", { type: "button" }, sign, words);
     button.dataset.case = id;

@@ -10,7 +10,7 @@ function makeSettle() {
     { colour: "#ff7ab8", stripes: [4] },
     { colour: "#7fe08a", stripes: [14, 20] },
     { colour: "#c6a4ff", stripes: [4, 12] },
-  ]; // stripes: where on a diagonal of PERIOD it turns black, coloured again, and so on
+  ]; // stripes: where along a diagonal of PERIOD the colour stops, goes on, and so on
   const PERIOD = 24;
   const FINENESS = 512; // along the longer side, of outlines that are compared by eye
   const outlines = make("canvas", { className: "outlines", "aria-hidden": "true" });
@@ -25,8 +25,8 @@ function makeSettle() {
     for (let x = 0; x < PERIOD; x++)
       for (let y = 0; y < PERIOD; y++) {
         const turns = stripes.filter((turn) => (x + y) % PERIOD >= turn).length;
-        tileContext.fillStyle = turns % 2 ? "#000" : colour;
-        tileContext.fillRect(x, y, 1, 1);
+        tileContext.fillStyle = colour;
+        if (turns % 2 === 0) tileContext.fillRect(x, y, 1, 1);
       }
     return context.createPattern(tile, "repeat");
   }
@@ -56,63 +56,89 @@ function makeSettle() {
     paint();
   }
 
+  /** A table: a column a reader, a row for the diagnosis and each concept. */
   function show() {
-    const cards = readings.map(buildCard);
-    const none = make("p", { className: "dim", text: "Nobody has read this case yet." });
+    if (!readings.length) {
+      const none = make("p", { className: "dim", text: "Nobody has read this case yet." });
+      return ref("compare").replaceChildren(none);
+    }
+    const rows = [
+      buildRow("Diagnosis", readings.map(sayDiagnosis), (index) => takeDiagnosis(index)),
+      ...session.project.concepts.map((name) =>
+        buildRow(pretty(name), readings.map(sayConcept(name)), (index) => {
+          takeMark(name, readings[index].annotation.concepts[name] ?? NOTHING);
+          reopenSurface();
+        })
+      ),
+      buildTaking(),
+    ];
+    const head = make("tr", {}, make("th", { text: "" }), ...readings.map(buildReader));
     ref("compare").replaceChildren(
-      make("h2", {}, make("span", { text: "Readings" })),
-      ...(cards.length ? cards : [none])
+      make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows))
     );
   }
 
-  function buildCard({ reader, annotation }, index) {
-    const line = make("canvas", { width: 44, height: 12, "aria-hidden": "true" });
+  function buildReader({ reader, annotation: { status, comment } }, index) {
+    const line = make("canvas", { width: 60, height: 10, "aria-hidden": "true" });
     const context = line.getContext("2d");
     context.fillStyle = inkOf(context, index);
-    context.fillRect(0, 4, 44, 4);
-    const take = make("button", { type: "button", text: "Take over" });
-    take.setAttribute("aria-label", `Take the reading of ${reader} over`);
-    take.addEventListener("click", () => takeOver(annotation));
-    const { diagnosis, confidence, comment, status } = annotation;
-    const sure = confidence ? ` (${confidence} of 5)` : "";
-    const said = diagnosis ? pretty(diagnosis) + sure : "no diagnosis";
-    const head = make("b", {}, line, make("span", { text: reader }));
-    const state = make("small", { text: `${STATUS_SIGNS[status]} ${STATUS_WORDS[status]}` });
-    return make(
-      "article",
-      {},
-      make("header", {}, head, state),
-      make("p", { text: said }),
-      make("ul", {}, ...session.project.concepts.map((name) => buildMark(name, annotation))),
-      ...(comment ? [make("p", { className: "dim", text: `“${comment}”` })] : []),
-      take
-    );
+    context.fillRect(0, 3, 60, 4);
+    const told = [reader, STATUS_WORDS[status], comment && `“${comment}”`].filter(Boolean);
+    const name = `${STATUS_SIGNS[status]} ${reader}${comment ? " …" : ""}`;
+    return make("th", { scope: "col", title: told.join("\n") }, line, name);
   }
 
-  function buildMark(name, annotation) {
-    const mark = annotation.concepts[name];
-    if (!mark) return "";
-    const button = make("button", { type: "button", title: `Take ${plain(name)} over` });
-    const answer = mark.presence ? PRESENCE_WORDS[mark.presence] : "not said";
-    button.append(
-      make("span", { text: pretty(name) }),
-      make("span", { text: [answer, share(mark)].filter(Boolean).join(", ") })
-    );
-    button.addEventListener("click", () => {
-      takeMark(name, mark);
-      reopenSurface();
+  const sayDiagnosis = ({ annotation: { diagnosis, confidence } }) => [
+    diagnosis ? pretty(diagnosis) : "–",
+    confidence ? `${confidence} of 5` : "",
+  ];
+  const sayConcept =
+    (name) =>
+    ({ annotation }) => {
+      const mark = annotation.concepts[name] ?? NOTHING;
+      return [mark.presence ? PRESENCE_WORDS[mark.presence] : "–", share(mark)];
+    };
+
+  /** @param said by reader: what, and how sure or how much. */
+  function buildRow(title, said, take) {
+    const cells = said.map(([what, more], index) => {
+      const button = make("button", { type: "button" }, make("b", { text: what }));
+      if (more) button.append(make("br"), more);
+      const { reader } = readings[index];
+      button.title = `Take over what ${reader} says of it`;
+      button.setAttribute("aria-label", `${title}, ${reader}: ${[what, more].join(" ")}; take over`);
+      button.addEventListener("click", () => take(index));
+      return make("td", {}, button);
     });
-    return make("li", {}, button);
+    const row = make("tr", {}, make("th", { text: title, scope: "row" }), ...cells);
+    row.toggleAttribute("data-differs", new Set(said.map(([what]) => what)).size > 1);
+    return row;
+  }
+
+  function buildTaking() {
+    const cells = readings.map(({ reader, annotation }) => {
+      const button = make("button", { type: "button", className: "take", text: "Take all" });
+      button.setAttribute("aria-label", `Take the reading of ${reader} over`);
+      button.addEventListener("click", () => takeOver(annotation));
+      return make("td", {}, button);
+    });
+    return make("tr", {}, make("td"), ...cells);
+  }
+
+  function takeDiagnosis(index) {
+    const { diagnosis, confidence } = readings[index].annotation;
+    change("diagnosis", diagnosis);
+    change("confidence", confidence);
   }
 
   const takeMark = (concept, { presence, mask, boxes }) =>
     change("concept", { presence, mask, boxes }, { concept });
 
-  function takeOver({ concepts, diagnosis, confidence }) {
+  function takeOver(annotation) {
     for (const concept of session.project.concepts)
-      takeMark(concept, concepts[concept] ?? NOTHING);
-    change("diagnosis", diagnosis);
-    change("confidence", confidence);
+      takeMark(concept, annotation.concepts[concept] ?? NOTHING);
+    change("diagnosis", annotation.diagnosis);
+    change("confidence", annotation.confidence);
     reopenSurface();
   }
 
@@ -176,7 +202,7 @@ function makeSettle() {
           (bottom - top) * outlines.height
         );
       for (const [ink, width] of [
-        ["#000", 9],
+        ["#0007", 8],
         [inkOf(context, index), 5],
       ]) {
         Object.assign(context, { strokeStyle: ink, lineWidth: width, lineCap: "square" });

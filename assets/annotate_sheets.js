@@ -5,7 +5,7 @@ const sheets = makeSheets();
 
 function makeSheets() {
   const KINDS = [
-    ["folder", "Data set", "images, labels.csv, masks: what `train` reads"],
+    ["folder", "Data set", "images, labels and masks; what a model is trained on"],
     ["coco", "COCO", "regions and boxes as COCO instances"],
     ["masks", "Masks", "a PNG a concept and image"],
     ["imagefolder", "Hugging Face", "an imagefolder with metadata"],
@@ -44,10 +44,11 @@ function makeSheets() {
     ref("agreementNote").textContent = "Comparing the readings …";
     agreed = await persist(() => server.annotate_agreement(request));
     if (agreed.error) return toast(agreed.error);
-    const { readers, cases, intervals, pairs } = agreed;
+    const { readers, cases, pairs } = agreed;
     const enough = readers.length > 1 && cases > 0;
     ref("agreementNote").textContent = enough
-      ? `${plural(cases, "case", "cases")} done by two readers or more. ${intervals}`
+      ? `${plural(cases, "case is", "cases are")} done by two readers or more. ` +
+        "In brackets: 95 % bootstrap intervals over these cases."
       : "No case is done by two readers yet, so there is nothing to compare.";
     const names = pairs.map((pair) => pair.readers.join(" and "));
     ref("pair").replaceChildren(

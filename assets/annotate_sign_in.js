@@ -58,6 +58,7 @@ function signIn() {
   showInstructions();
   showProblem("");
   if (!ref("signIn").open) ref("signIn").showModal();
+  ref(session.account ? "startReading" : "name").focus();
 }
 
 /** Begin to read a project, at the case where this reader left it. */
