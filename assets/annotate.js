@@ -64,6 +64,7 @@ function pictureOf(id) {
   if (!pictures.has(id)) {
     const asked = persist(() => server.annotate_picture({ ...asking(), case: id }));
     pictures.set(id, asked);
+    asked.then(({ error }) => error && pictures.delete(id));
     if (pictures.size > PICTURES_KEPT) pictures.delete(pictures.keys().next().value);
   }
   return pictures.get(id);
@@ -79,9 +80,14 @@ async function openCase(where) {
   const sequence = ++session.sequence;
   const wanted = () => session.sequence === sequence;
   if (session.entry) surface.choose(chosenConcept()); // finishes what is being drawn
+  studio.dataset.state = "opening"; // from here on nothing is marked in the case that is left
   const entry = await findCase(where, wanted);
-  if (!entry || !wanted()) return false;
-  studio.dataset.state = "opening";
+  if (!wanted()) return false;
+  if (!entry) {
+    if (session.entry) studio.dataset.state = "open";
+    heldKeys.length = 0;
+    return false;
+  }
   const shown = await pictureOf(entry.case);
   if (!wanted()) return false;
   if (shown.error) toast(shown.error);
@@ -106,7 +112,15 @@ async function openCase(where) {
   settle.follow(entry);
   studio.dataset.opened = entry.case;
   prepareNext(entry, wanted);
+  pressHeldKeys();
   return true;
+}
+
+/** Stay where one is after all. */
+function stay() {
+  session.sequence++;
+  if (session.entry) studio.dataset.state = "open";
+  heldKeys.length = 0;
 }
 
 const NO_PICTURE =

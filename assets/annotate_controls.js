@@ -31,6 +31,13 @@ const ANNOTATE_KEYS = {
 };
 const SECTIONS = ["work", "readers", "data"];
 
+const MOST_HELD = 30;
+const heldKeys = []; // pressed while a case is being opened: they are meant for that one
+
+function pressHeldKeys() {
+  while (heldKeys.length && studio.dataset.state === "open") pressKey(heldKeys.shift());
+}
+
 function handleKey(event) {
   if (!element.isConnected || element.querySelector("dialog[open]")) return;
   if (event.target.closest?.("select, textarea, input")) {
@@ -39,8 +46,17 @@ function handleKey(event) {
   }
   if (event.target.closest?.("[role=tab]") && event.key.startsWith("Arrow")) return;
   if (event.metaKey || event.altKey || studio.dataset.page !== "work" || !session.entry) return;
+  if (studio.dataset.state === "opening" && !event.ctrlKey) {
+    if (event.key === "Escape") stay();
+    else if (heldKeys.length < MOST_HELD && !event.repeat) heldKeys.push(event);
+    event.preventDefault();
+  } else pressKey(event);
+}
+
+function pressKey(event) {
   if (surface.key(event) || event.ctrlKey) return;
   const key = event.key.toLowerCase();
+  if (event.repeat && !key.startsWith("arrow")) return; // a key held down is not pressed twice
   const digit = /^Digit([1-9])$/.exec(event.code)?.[1];
   if (digit && event.shiftKey) setDiagnosis(digit - 1);
   else if (/^[1-9]$/.test(key)) chooseConcept(key - 1);

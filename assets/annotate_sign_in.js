@@ -63,6 +63,7 @@ function signIn() {
 
 /** Begin to read a project, at the case where this reader left it. */
 async function read(reader, project) {
+  if (session.entry) surface.close();
   session.reader = reader;
   session.project = project;
   session.entry = null;
@@ -75,8 +76,12 @@ async function read(reader, project) {
   buildPanel();
   queue.refresh();
   const last = readPlace().cases?.[[reader, project.name]];
-  const opened = last ? await openCase({ case: last }) : false;
-  if (!opened) await openCase({ from: null, step: 1 });
+  const first = { from: null, step: 1 };
+  if (last && (await openCase({ case: last }))) return;
+  if (await openCase(first)) return;
+  queue.restore(); // the filter that was left leaves nothing
+  queue.refresh();
+  if (!(await openCase(first))) ref("waitingText").textContent = "There is no case to read.";
 }
 
 function wireSignIn() {

@@ -79,6 +79,26 @@ def test_an_absent_concept_keeps_its_region_until_that_is_erased(
     assert annotation(studio.store, "Bea", "phantom-1").concepts[CONCEPTS[0]].presence == "yes"
 
 
+def test_keys_pressed_while_a_case_opens_are_meant_for_it(context: BrowserContext, studio: Studio):
+    desk = Desk(context, studio.server)
+    desk.page.route(
+        "**/component_server/**",
+        lambda route: (desk.page.wait_for_timeout(50), route.continue_()),
+    )
+    desk.sign_in("Hal")
+    desk.press("1", "y", "d", "2", "n", "Shift+Digit1", "d", "1", "u")
+    desk.wait_for_case("phantom-3")
+    expect(desk.page.locator(".mark-row [aria-pressed=true]")).to_have_text("?")
+    desk.saved()
+    first, second, third = (
+        annotation(studio.store, "Hal", f"phantom-{number}") for number in (1, 2, 3)
+    )
+    assert first.concepts == {CONCEPTS[0]: ConceptMark("yes")} and first.diagnosis is None
+    assert second.concepts == {CONCEPTS[1]: ConceptMark("no")} and second.diagnosis == "nevus"
+    assert third.concepts == {CONCEPTS[0]: ConceptMark("unsure")}
+    assert [said.status for said in (first, second, third)] == ["done", "done", "open"]
+
+
 def test_a_closed_tab_loses_nothing(context: BrowserContext, studio: Studio):
     desk = Desk(context, studio.server).sign_in("Cid")
     desk.press("2", "y")
