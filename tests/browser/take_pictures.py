@@ -12,8 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from conftest import FLAGS
+from desk import Desk
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 from visit import ROOT, Server, Studio
 
 __all__ = ["main"]
@@ -93,6 +94,26 @@ def report(studio: Studio) -> None:
         page.set_viewport_size({"width": 800, "height": 1080})
 
 
+def annotate(desk: Desk) -> None:
+    """Read two cases, and have the model help with the third."""
+    desk.sign_in("Ann")
+    for following in ("phantom-2", "phantom-3"):
+        desk.press("2", "y", "Shift+Digit2")
+        desk.done(following)
+    desk.part("rows").locator("button", has_text="phantom-1").click()
+    desk.wait_for_case("phantom-1")
+    desk.press("r", "m", "m", "2", "p")
+    desk.drag((0.2, 0.68), (0.25, 0.6), (0.36, 0.54), (0.36, 0.7), (0.25, 0.68))
+    desk.press("7", "b", "]", "]", "]", "]", "]")
+    desk.drag((0.52, 0.68), (0.54, 0.6), (0.5, 0.55))
+    desk.press("4")
+    hints = desk.page.locator(".mark-row .suggested")
+    expect(hints.first).to_contain_text("model:", timeout=60_000)
+    desk.saved()
+    desk.page.mouse.move(640, 710)
+    desk.page.wait_for_timeout(READ_UP)
+
+
 STATES: tuple[Callable[[Studio], None], ...] = (
     *(review, edited, what_if, change_answer, blind, present, light, report),
 )
@@ -115,7 +136,8 @@ def main() -> None:
     """Visit the studio once a picture."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
-        server = Server(ROOT / "checkpoints", Path(temporary))
+        store = str(Path(temporary) / "annotations.db")
+        server = Server(ROOT / "checkpoints", Path(temporary), options=("--store", store))
         server.start()
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         try:
@@ -125,6 +147,9 @@ def main() -> None:
                 state(studio)
                 save(studio.page, PICTURES / f"{state.__name__}.png")
                 context.close()
+            desk = Desk(browser.new_context(viewport=WINDOW), server)
+            annotate(desk)
+            save(desk.page, PICTURES / "annotate.png")
         finally:
             browser.close()
             server.stop()
