@@ -21,13 +21,13 @@ import gradio as gr
 import typer
 from gradio.utils import get_upload_folder
 
-from annotate_page import add_annotate_page, read_accounts
 from csr_core.annotation.helping import HelpService
 from csr_core.annotation.outcome import OutcomeService
 from csr_core.annotation.roots import ProjectRoots
 from csr_core.annotation.service import AnnotationService
 from csr_core.cases import CaseExpired, CaseStore
 from csr_core.models import Models
+from csr_core.pages.annotate import add_annotate_page, read_accounts
 from csr_core.service import REFUSALS, ReviewService
 from csr_core.wire import RequestError
 

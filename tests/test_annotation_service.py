@@ -11,7 +11,6 @@ import gradio as gr
 import numpy as np
 import pytest
 
-from annotate_page import _answering, _for_reader, read_accounts
 from csr_core.annotation.helping import HelpService
 from csr_core.annotation.masks import Mask
 from csr_core.annotation.names import StoreError, StoreFailure
@@ -21,6 +20,7 @@ from csr_core.annotation.records import AnnotationError, Vocabulary
 from csr_core.annotation.roots import ProjectRoots
 from csr_core.annotation.service import AnnotationService
 from csr_core.models import Models
+from csr_core.pages.annotate import _answering, _for_reader, read_accounts
 from csr_core.wire import RequestError
 
 GALLERY = Path(__file__).parents[1] / "assets" / "cases"
