@@ -7,15 +7,20 @@ It serves the studio on a port of its own, uses it like a person, and writes `as
 
 import io
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from conftest import FLAGS
-from desk import Desk
 from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
-from visit import ROOT, Server, Studio
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from conftest import FLAGS  # noqa: E402
+from desk import Desk  # noqa: E402
+from visit import Server, Studio  # noqa: E402
 
 __all__ = ["main"]
 
