@@ -21,7 +21,6 @@ from csr_core.splits import stratified_folds, stratified_split
 from csr_core.training.claims import claim_folder
 from csr_core.training.concept_model import MARGIN
 from csr_core.training.fold_review import review_figures
-from csr_core.training.heads import measure_profiles
 from csr_core.training.images import square_images
 from csr_core.training.pipeline import fit_model
 from csr_core.training.recipe import Recipe
@@ -161,9 +160,8 @@ def _run_fold(
     if not link.exists():
         link.symlink_to(Path("..") / "images.npy")
     model = fit_model(dataset, roles, recipe, seed, place)
-    profiles = measure_profiles(model.scores, dataset.concept_labels, roles.fit, roles.validation)
     outputs = run_network(model.network, dataset, roles.held)
-    seen = observe(outputs, model.network, profiles, model.baselines, dataset, roles.held)
+    seen = observe(outputs, model.network, model.profiles, model.baselines, dataset, roles.held)
     with atomic_target(work / f"fold{fold}.npz") as temporary:
         np.savez(temporary, **_arrays(seen))
     weight, bias = (tensor.numpy() for tensor in model.network.task_head.folded())
@@ -173,8 +171,8 @@ def _run_fold(
             scores=model.scores,
             weight=weight,
             bias=bias,
-            absent=profiles.absent,
-            present=profiles.present,
+            absent=model.profiles.absent,
+            present=model.profiles.present,
             fit=roles.fit,
             validation=roles.validation,
             held=roles.held,

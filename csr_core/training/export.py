@@ -13,13 +13,11 @@ from csr_core.calibration import Calibration, fit_calibration
 from csr_core.card import model_card
 from csr_core.checkpoint import Checkpoint
 from csr_core.datasets import Dataset, load_image
-from csr_core.evidence import Profiles
 from csr_core.familiarity import fewest_images
 from csr_core.files import read_json
 from csr_core.overlays import exemplar_crop
 from csr_core.presence import fit_presence
 from csr_core.training.features import present_vectors, score_images
-from csr_core.training.heads import measure_profiles
 from csr_core.training.pipeline import TrainedModel
 from csr_core.training.prototypes import project_vectors
 from csr_core.training.roles import Roles
@@ -48,9 +46,10 @@ def build_checkpoint(
     Returns:
         The checkpoint and its exemplar pictures as JPEG by file name.
     """
-    profiles = measure_profiles(model.scores, dataset.concept_labels, roles.fit, roles.validation)
     weight, bias = (tensor.numpy() for tensor in model.network.task_head.folded())
-    reliance = reliance_of_prototypes(model.scores[roles.validation], profiles.absent, weight, bias)
+    reliance = reliance_of_prototypes(
+        model.scores[roles.validation], model.profiles.absent, weight, bias
+    )
     rows, cells, similarity = _exemplars(model, dataset, roles.fit)
     vectors, concepts = present_vectors(model.features, dataset, roles.fit)
     prototypes = F.normalize(model.network.prototypes.detach(), dim=-1).numpy()
@@ -93,20 +92,18 @@ def build_checkpoint(
         network=model.network,
         concepts=dataset.concepts,
         classes=dataset.classes,
-        profiles=profiles,
+        profiles=model.profiles,
         atlas=Atlas(entries),
         card=card,
         metrics=metrics,
         readme=model_card(card, dataset.concepts, dataset.classes, metrics),
-        calibration=_calibrate(dataset, roles, model, profiles),
+        calibration=_calibrate(dataset, roles, model),
         baselines=model.baselines,
     )
     return checkpoint, crops
 
 
-def _calibrate(
-    dataset: Dataset, roles: Roles, model: TrainedModel, profiles: Profiles
-) -> Calibration | None:
+def _calibrate(dataset: Dataset, roles: Roles, model: TrainedModel) -> Calibration | None:
     """Measure what is usual, on rows kept from everything if there are enough of them."""
     least = fewest_images()
     if len(roles.held) >= least:
@@ -120,7 +117,7 @@ def _calibrate(
         )
         return None
     measured_on = f"{len(rows)} images of split train, {kind}"
-    scale = fit_presence(presence(model.scores[rows], profiles), dataset.concept_labels[rows])
+    scale = fit_presence(presence(model.scores[rows], model.profiles), dataset.concept_labels[rows])
     return fit_calibration(model.scores[rows], model.features.pooled[rows], measured_on, scale)
 
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from csr_core.baselines import Baselines
 from csr_core.checkpoint import round_weights
 from csr_core.datasets import Dataset
-from csr_core.evidence import Semantics
+from csr_core.evidence import Profiles, Semantics
 from csr_core.figures import differences
 from csr_core.files import read_json, write_json_atomic
 from csr_core.intervals import macro_f1_interval
@@ -77,6 +77,7 @@ class TrainedModel:
         network: with the weights as a checkpoint keeps them.
         features: of every row of the data set.
         scores: similarity scores of every row, (N, K, M).
+        profiles: typical scores, (K, M) each.
         baselines: heads on the pooled features and on the predicted concept probabilities, fitted
             and selected like the task head.
         stages: figures of each stage and its seconds; of stage 1 also the loss of each epoch.
@@ -85,6 +86,7 @@ class TrainedModel:
     network: CSRNetwork
     features: FrozenFeatures
     scores: NDArray[np.float32]
+    profiles: Profiles
     baselines: Baselines
     stages: dict[str, dict[str, Any]]
 
@@ -210,7 +212,7 @@ def fit_later_stages(
         black_box=_fit(features.pooled, dataset, roles).folded(),
         concept_bottleneck=_fit(expit(features.concept_logits), dataset, roles).folded(),
     )
-    return TrainedModel(network, features, scores, baselines, stages)
+    return TrainedModel(network, features, scores, profiles, baselines, stages)
 
 
 def measure(dataset: Dataset, roles: Roles, model: TrainedModel) -> dict:
@@ -226,14 +228,13 @@ def measure(dataset: Dataset, roles: Roles, model: TrainedModel) -> dict:
     weight, bias = (tensor.numpy() for tensor in model.network.task_head.folded())
     said = {"csr": np.einsum("nkm,ckm->nc", model.scores, weight) + bias}
     said |= model.baselines.logits(model.features.pooled, model.features.concept_logits)
-    labels = dataset.concept_labels
-    profiles = measure_profiles(model.scores, labels, roles.fit, roles.validation)
-    reasoning = ScoreModel(weight, bias, profiles)
+    reasoning = ScoreModel(weight, bias, model.profiles)
+    known = ScoredImages(model.scores, dataset.concept_labels, dataset.diagnoses)
     figures: dict = {"stages": model.stages}
     for name, rows in places.items():
         rows = rows[dataset.diagnoses[rows] >= 0]
         if len(rows):
-            images = ScoredImages(model.scores, labels, dataset.diagnoses).of(rows)
+            images = known.of(rows)
             here = {model_name: logits[rows] for model_name, logits in said.items()}
             figures[name] = _diagnosed(images.diagnoses, here) | {
                 "reviews": {
