@@ -28,7 +28,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from csr_core.annotation.names import StoreError, StoreFailure
 from csr_core.annotation.tables import VERSION_TABLE
 
-__all__ = ["Database", "migrate"]
+__all__ = ["Database", "migrate", "without_password"]
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _WAIT = 30  # seconds for another process that writes
@@ -131,6 +131,14 @@ class Database:
                 reason = reason.replace(secret, "***")
             message = f"The annotations in {self.name} can't be {done}: {reason}."
             raise StoreFailure(message) from None
+
+
+def without_password(address: str) -> str:
+    """An address of a store as it may be shown to anybody."""
+    if "://" not in address:
+        return address
+    shown = make_url(address).difference_update_query(["password"])
+    return shown.render_as_string(hide_password=True)
 
 
 def migrate(connection: Connection, version: str = "head") -> None:

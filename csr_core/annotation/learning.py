@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from csr_core.annotation.database import without_password
 from csr_core.annotation.exports import export
 from csr_core.annotation.exports.gathering import Gathered, gathered
 from csr_core.annotation.records import Annotation, Vocabulary
@@ -304,9 +305,12 @@ def _command(address: str, project: str, checkpoint: Path) -> str:
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", project).strip("-").lower() or "tuned"
     folders = (checkpoint.with_name(f"{stem}-{number}") for number in range(1, 10_000))
     out = next(folder for folder in folders if not folder.exists())
-    # A password stays where it is.
-    shown = re.sub(r"(?<=:)[^:/@]+(?=@)", "***", address) if "://" in address else address
-    options = {"--store": shown, "--project": project, "--checkpoint": checkpoint, "--out": out}
+    options = {
+        "--store": without_password(address),
+        "--project": project,
+        "--checkpoint": checkpoint,
+        "--out": out,
+    }
     words = [str(word) for option in options.items() for word in option]
     return shlex.join(["python", "-m", "csr_core", "train", *words])
 
