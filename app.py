@@ -36,7 +36,7 @@ __all__ = ["build", "launch", "main"]
 ROOT = Path(__file__).parent
 ASSETS = ROOT / "assets"
 SCRIPTS = (
-    *("evidence.js", "marks.js", "overlay.js", "viewport.js", "canvas.js"),
+    *("evidence.js", "strokes.js", "marks.js", "overlay.js", "viewport.js", "canvas.js"),
     *("panel.js", "history.js", "exemplar.js", "meeting.js"),
     *("memory.js", "wire.js", "review.js", "remember.js", "edits.js"),
     *("counsel.js", "keeping.js", "cases.js", "worklist.js", "controls.js"),

@@ -16,18 +16,6 @@ function makeDrawingLines(canvas) {
     Math.round((box.top + y * box.height) * unit),
   ];
 
-  function strokeTwice(path, colour, width, dash = []) {
-    for (const [ink, line] of [
-      ["#000b", width + 2],
-      [colour, width],
-    ]) {
-      context.strokeStyle = ink;
-      context.lineWidth = line * unit;
-      context.setLineDash(dash.map((length) => length * unit));
-      context.stroke(path);
-    }
-  }
-
   /** Write a number at the head of an area, or where the stage cuts that off. */
   function drawNumber(number, colour, point, [areaLeft, areaTop, areaRight, areaBottom]) {
     const [[x0, y0], [x1, y1]] = [at([areaLeft, areaTop]), at([areaRight, areaBottom])];
@@ -48,7 +36,7 @@ function makeDrawingLines(canvas) {
     const path = new Path2D();
     const [[x0, y0], [x1, y1]] = [at([left, top]), at([right, bottom])];
     path.rect(x0, y0, x1 - x0, y1 - y0);
-    strokeTwice(path, colour, width);
+    strokeTwice(context, unit, path, colour, width);
     if (!chosen) return;
     for (const [across, down] of BOX_HANDLES) {
       const side = HANDLE_SIDE * unit;
@@ -66,11 +54,11 @@ function makeDrawingLines(canvas) {
     points.forEach((point, index) =>
       index ? path.lineTo(...at(point)) : path.moveTo(...at(point))
     );
-    strokeTwice(path, colour, 2, [6, 4]);
+    strokeTwice(context, unit, path, colour, 2, [6, 4]);
     for (const [index, point] of points.slice(0, -1).entries()) {
       const corner = new Path2D();
       corner.arc(...at(point), (index ? 3 : 6) * unit, 0, 2 * Math.PI);
-      strokeTwice(corner, "#fff", 2);
+      strokeTwice(context, unit, corner, "#fff", 2);
     }
   }
 

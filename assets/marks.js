@@ -41,18 +41,6 @@ function makeMarkLayer(canvas) {
   let grid = { rows: 1, columns: 1 };
   let drawn = null;
 
-  function strokeTwice(path, colour, width, dash = []) {
-    for (const [ink, line] of [
-      ["#000b", width + 2],
-      [colour, width],
-    ]) {
-      context.strokeStyle = ink;
-      context.lineWidth = line * unit;
-      context.setLineDash(dash.map((length) => length * unit));
-      context.stroke(path);
-    }
-  }
-
   function hatching(directions) {
     const path = new Path2D();
     const { width, height } = canvas;
@@ -81,7 +69,7 @@ function makeMarkLayer(canvas) {
   function drawPattern(area, kind) {
     context.save();
     context.clip(area);
-    if (kind === FORCED) strokeTwice(plusSigns(), MARK_COLOURS[kind], 2);
+    if (kind === FORCED) strokeTwice(context, unit, plusSigns(), MARK_COLOURS[kind], 2);
     else {
       context.strokeStyle = MARK_COLOURS[kind];
       context.lineWidth = 1.2 * unit;
@@ -97,7 +85,7 @@ function makeMarkLayer(canvas) {
     context.globalAlpha = marks.every((mark) => mark === kind) ? WHOLE_IMAGE_ALPHA : 1;
     if (chosen) drawPattern(paths.area, kind);
     context.globalAlpha = chosen ? 1 : 0.45;
-    strokeTwice(paths.outline, MARK_COLOURS[kind], 2, chosen ? [] : [5, 4]);
+    strokeTwice(context, unit, paths.outline, MARK_COLOURS[kind], 2, chosen ? [] : [5, 4]);
     context.restore();
   }
 
@@ -109,7 +97,7 @@ function makeMarkLayer(canvas) {
     context.fillStyle = "#0c1014a8";
     context.fill(outside.area);
     context.lineCap = "round";
-    strokeTwice(inside.outline, FOCUS_COLOUR, 3, [0.1, 7]);
+    strokeTwice(context, unit, inside.outline, FOCUS_COLOUR, 3, [0.1, 7]);
     context.restore();
   }
 

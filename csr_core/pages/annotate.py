@@ -20,6 +20,7 @@ SCRIPTS = (
     *("panel.js", "exemplar.js", "memory.js", "viewport.js", "canvas.js"),
     *("drawing_mask.js", "drawing_shapes.js", "drawing_history.js", "drawing_case.js"),
     *("drawing_boxes.js", "drawing_polygon.js", "drawing_brushes.js", "drawing_view.js"),
+    "strokes.js",
     *("drawing_lines.js", "drawing_scene.js", "drawing_input.js", "drawing_surface.js"),
     *("annotate_panel.js", "annotate_outbox.js", "annotate.js", "annotate_queue.js"),
     *("annotate_assist.js", "annotate_settle.js", "annotate_sheets.js", "annotate_sign_in.js"),

@@ -15,7 +15,7 @@ from csr_core.annotation.masks import Mask
 SCRIPTS = (
     *("viewport.js", "canvas.js", "drawing_mask.js", "drawing_shapes.js", "drawing_history.js"),
     *("drawing_case.js", "drawing_boxes.js", "drawing_polygon.js", "drawing_brushes.js"),
-    *("drawing_view.js", "drawing_lines.js", "drawing_scene.js", "drawing_input.js"),
+    *("drawing_view.js", "strokes.js", "drawing_lines.js", "drawing_scene.js", "drawing_input.js"),
     "drawing_surface.js",
 )
 STYLES = ("studio.css", "review.css", "drawing.css")
