@@ -90,6 +90,13 @@ def test_a_change_is_in_the_reading_the_queue_and_the_progress(work: AnnotationS
     assert not work.open("Cid", case_of(work))["begun"]
 
 
+def test_a_reader_is_the_same_however_the_name_is_spelt(work: AnnotationService):
+    save(work, "Ann", 1, "a", field="comment", value="Mine.")
+    again = work.open("ann", case_of(work))
+    assert again["begun"] and again["annotation"]["comment"] == "Mine."
+    assert again["others"] == []
+
+
 def test_the_worklist_is_walked_as_it_is_filtered(work: AnnotationService):
     save(work, "Ann", 2, "a", field="status", value="skipped")
     view = {"project": "Demo", "status": "new"}

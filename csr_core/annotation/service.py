@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from csr_core.annotation.folders import FolderError
-from csr_core.annotation.names import CONSENSUS, StoreError
+from csr_core.annotation.names import CONSENSUS, StoreError, folded
 from csr_core.annotation.records import (
     Annotation,
     AnnotationError,
@@ -158,8 +158,8 @@ class AnnotationService:
         if case is None:
             return {"case": None}
         writer = CONSENSUS if asked.get("consensus") is True else reader
-        readings = {reading.reader: reading for reading in self.store.readings(case.id)}
-        mine = readings.pop(writer, None)
+        readings = {folded(reading.reader): reading for reading in self.store.readings(case.id)}
+        mine = readings.pop(folded(writer), None)
         return {
             "case": case.id,
             "image_id": case.image_id,
@@ -169,7 +169,7 @@ class AnnotationService:
             "split": case.split,
             "annotation": annotation_to_json(mine.annotation if mine else Annotation()),
             "begun": mine is not None,
-            "others": [[name, other.annotation.status] for name, other in readings.items()],
+            "others": [[other.reader, other.annotation.status] for other in readings.values()],
         }
 
     def picture(self, asked: Mapping[str, Any]) -> dict[str, str]:
