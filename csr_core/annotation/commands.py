@@ -43,6 +43,7 @@ def create(
     ] = None,
 ) -> None:
     """Make a project over a folder of images; the images stay where they are."""
+    from csr_core.annotation.database import without_password
     from csr_core.annotation.folders import plan_project
 
     with refusing():
@@ -51,7 +52,9 @@ def create(
         with opened_store(store, new=True) as opened:
             opened.create_project(plan, listing.cases)
     _tell(listing.problems)
-    typer.echo(f"Project {plan.name} with {len(listing.cases)} images is in {store}.")
+    typer.echo(
+        f"Project {plan.name} with {len(listing.cases)} images is in {without_password(store)}."
+    )
 
 
 @annotate.command("export")
