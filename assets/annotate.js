@@ -91,6 +91,7 @@ async function openCase(where) {
   const shown = await pictureOf(entry.case);
   if (!wanted()) return false;
   if (shown.error) toast(shown.error);
+  ref("comment").blur(); // what is in it belongs to the case that is left
   session.entry = entry;
   session.drawn.clear();
   assist.forget();
@@ -140,7 +141,8 @@ async function findCase(where, wanted) {
       change.consensus === request.consensus
   );
   const annotation = mine.reduce((before, { change }) => withChange(before, change), found.annotation);
-  return { ...found, annotation, begun: found.begun || mine.length > 0 };
+  const begun = found.begun || mine.length > 0;
+  return { ...found, annotation, begun, consensus: request.consensus };
 }
 
 /** Fetch the picture of the next case, so that it is there when it is wanted. */
@@ -162,14 +164,14 @@ async function openNeighbour(step) {
 
 /** Take a step: show it at once, and keep it. */
 function change(field, value, { concept = null, origin = "reader" } = {}) {
-  const { entry, reader, consensus, project } = session;
+  const { entry, reader, project } = session;
   if (!entry) return;
   const step = { field, value, concept, origin };
   entry.annotation = withChange(entry.annotation, step);
   entry.begun = true;
   outbox.add({
     reader,
-    consensus,
+    consensus: entry.consensus,
     project: project.name,
     case: entry.case,
     image_id: entry.image_id,

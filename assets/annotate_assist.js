@@ -8,7 +8,8 @@ function makeAssist() {
   let suggested = null; // by concept: {presence, probability, cells}; null until the model answered
   let suggestedFor = ""; // case and model
   let here = new Map(); // proposals in the open case, by concept
-  let elsewhere = []; // proposals in other cases, for the chosen concept
+  let elsewhere = []; // proposals in other cases
+  let elsewhereOf = null; // the concept they are for
   const rejected = new Map(); // by concept: patches taken out of proposals, by case
   const offered = new Map(); // proposals for a case that was opened for them, by case and concept
   let saved = 0;
@@ -58,7 +59,7 @@ function makeAssist() {
     showEntry();
     ref("accept").hidden = !offer;
     ref("helpText").textContent = !isShown() ? quiet() : offer ? describe(concept, offer) : nothing();
-    const others = isShown() ? elsewhere : [];
+    const others = isShown() && elsewhereOf === chosenConcept() ? elsewhere : [];
     ref("elsewhere").hidden = !others.length;
     ref("elsewhere").textContent = `In ${plural(others.length, "other case", "other cases")} (W)`;
     ref("clicksSaved").textContent = saved ? `${plural(saved, "click", "clicks")} saved` : "";
@@ -140,15 +141,15 @@ function makeAssist() {
     show();
     const others = await server.annotate_similar({ ...request, elsewhere: true });
     if (!others?.proposals || !still()) return;
-    elsewhere = others.proposals;
+    [elsewhere, elsewhereOf] = [others.proposals, concept];
     show();
   }
 
   /** Open the next case with patches like those marked, and offer them there. */
   async function goElsewhere() {
     const [next, ...rest] = elsewhere;
-    if (!next || !isShown()) return;
     const concept = chosenConcept();
+    if (!next || !isShown() || elsewhereOf !== concept) return;
     offered.set([next.case, concept].join(" "), next);
     if (!(await openCase({ case: next.case }))) return;
     elsewhere = rest;

@@ -13,6 +13,7 @@ const changeKey = () => crypto.randomUUID?.() ?? freshId() + freshId();
 function makeShelf() {
   let database = null;
   const unkept = new Map(); // by place, below zero
+  let lastPlace = 0;
 
   const finished = (request) =>
     new Promise((done, failed) => {
@@ -61,7 +62,7 @@ function makeShelf() {
       try {
         await write("waiting", (store) => store.add(change));
       } catch {
-        const place = -1 - unkept.size;
+        const place = --lastPlace;
         unkept.set(place, { ...change, place });
       }
     },
@@ -136,9 +137,9 @@ function makeOutbox(send, on) {
     let pause = FIRST_PAUSE;
     while (wanted) {
       wanted = false;
-      const more = await alone(sendSome);
+      const more = await alone(sendSome).catch(() => null); // the browser's shelf may fail, too
       if (more === null) {
-        await tell();
+        await tell().catch(() => null);
         await Promise.race([sleep(pause), new Promise((done) => (wake = done))]);
         pause = Math.min(2 * pause, LONGEST_PAUSE);
         wanted = true;

@@ -42,6 +42,7 @@ function makeSettle() {
 
   async function follow(entry) {
     readings = [];
+    ref("compare").replaceChildren();
     paint();
     if (!session.consensus) return;
     const mine = ++asked;
