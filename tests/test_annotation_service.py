@@ -19,6 +19,7 @@ from csr_core.annotation.projects import NewCase, Project
 from csr_core.annotation.records import AnnotationError, Vocabulary
 from csr_core.annotation.roots import ProjectRoots
 from csr_core.annotation.service import AnnotationService
+from csr_core.annotation.store import Store
 from csr_core.models import Models
 from csr_core.pages.annotate import _answering, _for_reader, read_accounts
 from csr_core.wire import RequestError
@@ -74,6 +75,16 @@ def test_the_store_is_made_at_its_first_use_with_the_demo(models: Models, tmp_pa
     again = AnnotationService(str(file), models, GALLERY)
     assert again.start() == started
     again.store.close()
+
+
+def test_a_project_named_like_the_demo_keeps_nobody_out(models: Models, tmp_path: Path):
+    store = Store(str(tmp_path / "a.db"))
+    words = Vocabulary(("streaks",), ("nevus",))
+    store.create_project(Project("demo", tmp_path, words), [])
+    store.close()
+    service = AnnotationService(str(tmp_path / "a.db"), models, GALLERY)
+    assert [project["name"] for project in service.start()["projects"]] == ["demo"]
+    service.store.close()
 
 
 def test_a_change_is_in_the_reading_the_queue_and_the_progress(work: AnnotationService):

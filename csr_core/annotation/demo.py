@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from csr_core.annotation.names import folded
 from csr_core.annotation.projects import NewCase, Project
 from csr_core.annotation.records import Vocabulary
 from csr_core.annotation.store import Store
@@ -27,7 +28,7 @@ def ensure_demo(store: Store, gallery: Path, shape: ModelShape) -> None:
         gallery: folder of the bundled cases, with their list `cases.json`.
         shape: of the model whose concepts and classes are asked for.
     """
-    if DEMO in {project.name for project in store.projects()}:
+    if folded(DEMO) in {folded(project.name) for project in store.projects()}:
         return
     cases = []
     for record in read_json(gallery / "cases.json", MAX_JSON_BYTES):
