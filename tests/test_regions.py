@@ -3,10 +3,11 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
-from csr_core.training.regions import RegionLoss, read_regions
+from csr_core.training.regions import RegionLoss, Regions, read_regions, region_precision
 
 
 class TestRegions:
@@ -51,3 +52,19 @@ class TestRegions:
         assert self.loss(left, masks, known) < 0.01
         assert self.loss(left, masks, known, mirrored) > 5
         assert self.loss(left.flip(-1), masks, known, mirrored) < 0.01
+
+
+class TestRegionPrecision:
+    masks = np.zeros((1, 2, 64, 64), bool)
+    masks[:, 0, :32, :32] = True
+
+    def test_by_hand(self):
+        # One of four patches is inside, and ranked second: a precision of 1/2.
+        cams = torch.tensor([[[[0.8, 0.1], [0.9, 0.2]], [[0.0, 0.0], [0.0, 0.0]]]])
+        known = np.ones((1, 2), bool)
+        assert region_precision(cams, Regions(self.masks, known)) == pytest.approx(0.5)
+        assert region_precision(-cams, Regions(self.masks, known)) == pytest.approx(1 / 3)
+
+    def test_without_a_known_region_there_is_none(self):
+        cams = torch.zeros(1, 2, 2, 2)
+        assert region_precision(cams, Regions(self.masks, np.zeros((1, 2), bool))) == 0

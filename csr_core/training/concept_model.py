@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -13,12 +13,14 @@ import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from csr_core.datasets import Dataset
 from csr_core.metrics import macro_f1
 from csr_core.network import CSRNetwork
 from csr_core.training.depthwise import quick_depthwise
+from csr_core.training.drop_path import DropPaths
 from csr_core.training.images import (
     batches,
     image_batches,
@@ -30,19 +32,22 @@ from csr_core.training.images import (
 )
 from csr_core.training.processes import Processes
 from csr_core.training.recipe import Recipe
-from csr_core.training.regions import RegionLoss
+from csr_core.training.regions import RegionLoss, region_precision
 from csr_core.training.state import (
     load_state,
     optimizer_tensors,
     restore_optimizer,
     save_state,
 )
-from csr_core.training.targets import concept_model_loss, read_targets
+from csr_core.training.targets import Targets, concept_model_loss, read_targets
 
 __all__ = ["train_concept_model"]
 
 MARGIN = 8 / 7
 """Training images are kept this much larger than the input, so that shifts and turns have room."""
+
+MEMORY = 1 / 8
+"""Share of the training that the running average of the weights looks back on."""
 
 
 class ConceptModel(nn.Module):
@@ -85,6 +90,9 @@ def train_concept_model(
 ) -> dict[str, Any]:
     """Fit backbone and concept head, keeping the epoch that does best on validation.
 
+    What is judged and kept is a running average of the weights, which generalises better than the
+    weights of any one step.
+
     The run is a function of data, recipe and seed. It saves its state after every epoch and goes
     on from there if it was killed. Several processes must call this with the same arguments; they
     share each batch, and their number changes nothing but rounding.
@@ -106,6 +114,7 @@ def train_concept_model(
     torch.manual_seed(seed)
     model = ConceptModel(network, recipe.region_weight > 0).to(processes.device)
     model.to(memory_format=torch.channels_last)
+    paths = DropPaths(network.backbone, recipe.drop_path)
     targets = read_targets(dataset, fit, recipe, processes.device)
     with processes.main_first():
         images = square_images(dataset, round(recipe.image_size * MARGIN), work / "images.npy")
@@ -113,6 +122,9 @@ def train_concept_model(
         _parameter_groups(model, recipe), lr=recipe.learning_rate, betas=(0.9, 0.99)
     )
     steps = math.ceil(len(fit) / recipe.batch)
+    decay = math.exp(-1 / (MEMORY * recipe.epochs * steps))
+    average = get_ema_multi_avg_fn(decay)
+    averaged = AveragedModel(model, multi_avg_fn=average, use_buffers=True)
     best: dict[str, Any] = {"score": -1.0}
     losses: list[float] = []
     first = 0
@@ -120,6 +132,7 @@ def train_concept_model(
     if saved is not None:
         tensors, numbers = saved
         model.load_state_dict(_part(tensors, "model"))
+        averaged.load_state_dict(_part(tensors, "averaged"))
         restore_optimizer(optimizer, tensors)
         best, losses, first = numbers["best"], numbers["losses"], numbers["epoch"] + 1
         kept = _part(tensors, "kept")
@@ -146,6 +159,7 @@ def train_concept_model(
             size, own = len(rows), processes.share(len(rows))
             views = random_views(size, recipe.any_orientation, generator).to(processes.device)
             colours = random_colours(size, generator).to(processes.device)
+            paths.draw(size, own, generator)
             image = warp(image.to(processes.device), views[own], recipe.image_size)
             image = recolour(image, colours[own]).contiguous(memory_format=torch.channels_last)
             with (
@@ -162,11 +176,14 @@ def train_concept_model(
             processes.average_gradients(model.parameters())
             nn.utils.clip_grad_norm_(model.parameters(), 5.0)
             optimizer.step()
+            averaged.update_parameters(model)
             losses[-1] += loss.item() * size / len(fit)
             bar.set_postfix(loss=f"{loss.item():.3f}")
         if not processes.main:
             continue
-        figures = _validate(model, images, dataset, validation, recipe)
+        figures = _validate(
+            cast(ConceptModel, averaged.module), images, dataset, targets, validation, recipe
+        )
         tqdm.write(
             f"epoch {epoch + 1}: loss {losses[-1]:.4f}, "
             + ", ".join(f"{k} {v:.4f}" for k, v in figures.items())
@@ -174,14 +191,16 @@ def train_concept_model(
         # On a tie the later epoch is kept: it was trained longer at a lower rate.
         if figures["score"] >= best["score"]:
             best = figures | {"epoch": epoch + 1}
-            kept = {key: value.clone() for key, value in model.state_dict().items()}
+            kept = {key: value.clone() for key, value in averaged.module.state_dict().items()}
         state = {f"model.{key}": value for key, value in model.state_dict().items()}
+        state |= {f"averaged.{key}": value for key, value in averaged.state_dict().items()}
         state |= {f"kept.{key}": value for key, value in kept.items()}
         save_state(
             work / "stage1.safetensors",
             state | optimizer_tensors(optimizer),
             {"epoch": epoch, "best": best, "losses": losses},
         )
+    paths.remove()
     if not processes.main:
         return {}
     model.load_state_dict(kept)
@@ -202,10 +221,11 @@ def _validate(
     model: ConceptModel,
     images: NDArray[np.uint8],
     dataset: Dataset,
+    targets: Targets,
     rows: NDArray[np.int64],
     recipe: Recipe,
 ) -> dict[str, float]:
-    """Mean average precision over concepts and, if trained, macro-F1 of the diagnosis."""
+    """Mean average precision over concepts, and of what else is trained; `score` is their mean."""
     model.eval()
     device = model.network.prototypes.device
     plan = batches(rows, recipe.batch)
@@ -216,18 +236,23 @@ def _validate(
         )
         with _autocast(device, recipe):
             outputs.append(model(small.contiguous(memory_format=torch.channels_last)))
-    concept_logits = torch.cat([cams.mean(dim=(2, 3)) for cams, _ in outputs]).cpu().numpy()
-    diagnosis_logits = torch.cat([diagnosis for _, diagnosis in outputs]).cpu().numpy()
-    precision = mean_average_precision(dataset.concept_labels[rows], concept_logits)
-    figures = {"concept_precision": precision, "score": precision}
+    cams = torch.cat([maps for maps, _ in outputs]).cpu()  # (B, K, H, W)
+    figures = {
+        "concept_precision": mean_average_precision(
+            dataset.concept_labels[rows], cams.mean(dim=(2, 3)).numpy()
+        )
+    }
+    if targets.regions is not None:
+        figures["region_precision"] = region_precision(cams, targets.regions.of(rows))
     if recipe.diagnosis_weight:
         known = dataset.diagnoses[rows] >= 0
+        diagnosis_logits = torch.cat([logits for _, logits in outputs]).cpu().numpy()
         figures["macro_f1"] = macro_f1(
             dataset.diagnoses[rows][known],
             diagnosis_logits[known].argmax(axis=1),
             len(dataset.classes),
         )
-        figures["score"] = (precision + figures["macro_f1"]) / 2
+    figures["score"] = float(np.mean(list(figures.values())))
     return figures
 
 

@@ -90,7 +90,7 @@ def random_views(count: int, any_orientation: bool, generator: torch.Generator) 
     """
     low, high = (-torch.pi, torch.pi) if any_orientation else (-0.17, 0.17)
     angle = _uniform(generator, low, high, count)
-    zoom = _uniform(generator, 0.75, 1.05, count)
+    zoom = _uniform(generator, 0.65, 1.1, count)
     mirror = torch.randint(0, 2, (count,), generator=generator) * 2.0 - 1
     shift = _uniform(generator, -0.08, 0.08, count, 2)
     cos, sin = angle.cos() * zoom, angle.sin() * zoom

@@ -25,6 +25,8 @@ class Recipe:
             on concepts alone, as in the paper.
         region_weight: weight of region supervision in stage 1, where the data set has masks or
             boxes; 0 trains on image labels alone, as in the paper.
+        drop_path: share of the images of a batch that skip the last residual block of the backbone
+            in stage 1, fewer the blocks before; against learning the images by heart.
         any_orientation: whether an image means the same turned and mirrored; if not, it is only
             mirrored left to right and turned by a few degrees.
         prototype_epochs: passes over the concept vectors in stage 2.
@@ -50,9 +52,10 @@ class Recipe:
     weight_decay: float = 0.02
     diagnosis_weight: float = 1.0
     region_weight: float = 0.0
+    drop_path: float = 0.2
     any_orientation: bool = True
     prototype_epochs: int = 20
-    concept_dropout: int = 3
+    concept_dropout: int = 0
     validation: float = 0.15
     half_precision: bool = True
 
@@ -68,13 +71,15 @@ class Recipe:
             )
         if not 0 <= self.region_weight < math.inf:
             raise ValueError(f"region_weight is {self.region_weight}; it is 0 or more.")
+        if not 0 <= self.drop_path < 1:
+            raise ValueError(f"drop_path is {self.drop_path}; it is a share from 0 to below 1.")
         if not 0 < self.validation < 1:
             raise ValueError(f"validation is {self.validation}; it is a share between 0 and 1.")
 
 
 PRESETS: dict[str, Recipe] = {
     "dermoscopy": Recipe(),
-    "paper": Recipe(diagnosis_weight=0.0, prototypes=100, concept_dropout=0),
+    "paper": Recipe(diagnosis_weight=0.0, prototypes=100),
     "phantom": Recipe(epochs=7, prototypes=20, diagnosis_weight=0.0, region_weight=1.0),
     # Few images: small batches make steps enough of them.
     "xray": Recipe(image_size=320, any_orientation=False, batch=8, diagnosis_weight=0.0),

@@ -6,13 +6,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from csr_core.datasets import Dataset, region_mask
 from csr_core.training.images import warp
 
-__all__ = ["RegionLoss", "Regions", "read_regions"]
+__all__ = ["RegionLoss", "Regions", "read_regions", "region_precision"]
 
 SIZE = 64
 """Side of the stored regions: finer than any patch grid, small enough to keep in memory."""
@@ -34,6 +35,10 @@ class Regions:
 
     masks: NDArray[np.bool_]
     known: NDArray[np.bool_]
+
+    def of(self, rows: NDArray[np.int64]) -> "Regions":
+        """The regions of some images."""
+        return Regions(self.masks[rows], self.known[rows])
 
 
 def read_regions(dataset: Dataset) -> Regions:
@@ -76,13 +81,43 @@ class RegionLoss(nn.Module):
         Returns:
             Mean over patches that are clearly inside or outside; those at the edge don't count.
         """
-        fine = warp(masks.float(), views, cams.shape[-1] * SAMPLES)
-        coverage = F.avg_pool2d(fine, SAMPLES)  # (B, K, H, W)
-        counted = known[:, :, None, None] & ((coverage >= 0.5) | (coverage <= 0.05))
+        inside, counted = _patches(masks, known, views, cams.shape[-1])
         losses = F.binary_cross_entropy_with_logits(
             cams * self.scale + self.shift,
-            (coverage >= 0.5).to(cams.dtype),
+            inside.to(cams.dtype),
             reduction="none",
             pos_weight=cams.new_tensor(POSITIVE_WEIGHT),
         )
         return (losses * counted).sum() / counted.sum().clamp(min=1)
+
+
+def region_precision(cams: Tensor, regions: Regions) -> float:
+    """How well activation maps tell the patches of a concept's regions from all others.
+
+    Args:
+        cams: (B, K, H, W), of images as they are.
+        regions: of the same images.
+
+    Returns:
+        Average precision over patches, averaged over the concepts that have both kinds; 0 if none
+        has.
+    """
+    unturned = torch.eye(2, 3).expand(len(cams), 2, 3)
+    masks, known = torch.from_numpy(regions.masks), torch.from_numpy(regions.known)
+    inside, counted = _patches(masks, known, unturned, cams.shape[-1])
+    values = []
+    for own, judged, cam in zip(inside.unbind(1), counted.unbind(1), cams.unbind(1), strict=True):
+        truth = own[judged]
+        if truth.any() and not truth.all():
+            values.append(average_precision_score(truth.numpy(), cam[judged].numpy()))
+    return float(np.mean(values)) if values else 0.0
+
+
+def _patches(masks: Tensor, known: Tensor, views: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """Which patches lie inside regions, and which count, (B, K, H, W) each.
+
+    Those at the edge of a region, and those of unknown regions, don't count.
+    """
+    coverage = F.avg_pool2d(warp(masks.float(), views, side * SAMPLES), SAMPLES)
+    clear = (coverage >= 0.5) | (coverage <= 0.05)
+    return coverage >= 0.5, known[:, :, None, None] & clear
