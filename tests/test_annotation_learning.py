@@ -97,7 +97,7 @@ class TestTunedHead:
     ROWS = np.arange(40)
     FIT, VALIDATION = ROWS[:20], ROWS[20:]
     START = LinearHead(
-        np.array([[-1.0, 0.0], [1.0, 0.0]]), np.zeros(2), np.zeros(2), np.ones(2), 0.0, 1.0
+        np.array([[-1.0, 0.0], [1.0, 0.0]]), np.zeros(2), np.zeros(2), np.ones(2), 0.0, 1.0, 0.0
     )
 
     def given(self, column):

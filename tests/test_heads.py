@@ -5,7 +5,12 @@ import pytest
 import torch
 from quick_training import tiny_network
 
-from csr_core.training.heads import fit_head, measure_profiles, set_task_head
+from csr_core.training.heads import (
+    class_weights,
+    fit_head,
+    measure_profiles,
+    set_task_head,
+)
 
 
 class TestStage3:
@@ -25,9 +30,22 @@ class TestStage3:
         assert head.validation == 1
         assert (head.logits(inputs).argmax(axis=1) == diagnoses).mean() > 0.98
 
-    def test_of_equals_the_most_regularised_is_kept(self):
-        inputs, diagnoses, fit, validation = self.separable(2)
-        assert fit_head(inputs, diagnoses, fit, validation, 2).strength == 1e-4
+    def test_validation_decides_how_regularised_it_is(self):
+        rng = np.random.default_rng(0)
+        diagnoses = np.arange(120) % 2
+        inputs = rng.normal(size=(120, 200))
+        inputs[:, 0] += diagnoses
+        fit, unseen = np.arange(60), np.arange(60, 120)
+        by_heart = fit_head(inputs, diagnoses, fit, fit, 2)
+        unbiased = fit_head(inputs, diagnoses, fit, unseen, 2)
+        assert by_heart.strength > unbiased.strength
+        assert by_heart.loss < 0.1 < unbiased.loss
+
+    def test_rare_classes_weigh_by_the_square_root(self):
+        weights = class_weights(np.array([0, 0, 0, 0, 1]), 3)
+        # 1/2 and 1, divided by their mean 3/5.
+        assert weights == pytest.approx([5 / 6] * 4 + [5 / 3])
+        assert len(class_weights(np.array([], int), 2)) == 0
 
     def test_rows_of_other_roles_and_unknown_diagnoses_have_no_influence(self):
         inputs, diagnoses, fit, validation = self.separable(3)

@@ -7,9 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize, minimize_scalar
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
 
 from csr_core.baselines import Layer
 from csr_core.evidence import Profiles
@@ -19,6 +18,7 @@ from csr_core.score_model import LEAVE, edited_scores
 
 __all__ = [
     "LinearHead",
+    "class_weights",
     "concept_dropout",
     "fit_head",
     "measure_profiles",
@@ -42,6 +42,7 @@ class LinearHead:
         deviation: (F,), likewise.
         validation: macro-F1 on validation, of the inputs themselves.
         strength: inverse regularisation that validation chose.
+        loss: what it was chosen by, see `fit_head`.
     """
 
     weight: NDArray[np.float64]
@@ -50,6 +51,7 @@ class LinearHead:
     deviation: NDArray[np.float64]
     validation: float
     strength: float
+    loss: float
 
     def logits(self, inputs: NDArray[np.floating]) -> NDArray[np.float64]:
         """Map inputs (N, F) to logits (N, classes)."""
@@ -69,7 +71,10 @@ def fit_head(
     classes: int,
     others: Sequence[NDArray[np.floating]] = (),
 ) -> LinearHead:
-    """Fit a class-balanced logistic head, its strength and temperature chosen on validation.
+    """Fit a logistic head, its strength and temperature chosen on validation.
+
+    Examples weigh by the inverse square root of how frequent their class is, see `class_weights`.
+    The strength is chosen by the loss so weighted: macro-F1 of a few images is too coarse for that.
 
     Args:
         inputs: (N, F), scores or features.
@@ -81,7 +86,8 @@ def fit_head(
             are fitted to and selected on like the inputs themselves.
 
     Returns:
-        The head whose macro-F1 on validation is best; of equals the most regularised.
+        The head whose loss on validation, each at its best temperature, is least; of equals the
+        most regularised.
 
     Raises:
         ValueError: if the rows to fit to do not show every class.
@@ -94,33 +100,45 @@ def fit_head(
     states = [(state - mean) / deviation for state in (inputs, *others)]
     examples = np.concatenate([state[fit] for state in states])
     targets = np.tile(diagnoses[fit], len(states))
-    best, best_value = None, -1.0
+    judged = np.concatenate([state[validation] for state in states])
+    truth = np.tile(diagnoses[validation], len(states))
+    heads = []
     for strength in STRENGTHS:
-        model = LogisticRegression(C=strength / len(states), class_weight="balanced", max_iter=2000)
-        model.fit(examples, targets)
+        model = LogisticRegression(C=strength / len(states), max_iter=2000)
+        model.fit(examples, targets, class_weights(targets, classes))
         weight, bias = model.coef_, model.intercept_
         if classes == 2:  # scikit-learn keeps one row for two classes
             weight, bias = np.vstack([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
-        values = [
-            macro_f1(
-                diagnoses[validation],
-                (state[validation] @ weight.T + bias).argmax(axis=1),
-                classes,
-            )
-            for state in states
-        ]
-        if (value := float(np.mean(values))) > best_value:
-            best, best_value = LinearHead(weight, bias, mean, deviation, values[0], strength), value
-    assert best is not None
-    temperature = _temperature(best.logits(inputs[validation]), diagnoses[validation], classes)
-    return LinearHead(
-        best.weight / temperature,
-        best.bias / temperature,
-        mean,
-        deviation,
-        best.validation,
-        best.strength,
+        loss = _least_loss(judged @ weight.T + bias, truth, class_weights(truth, classes))[0]
+        heads.append(LinearHead(weight, bias, mean, deviation, 0.0, strength, loss))
+    best = min(heads, key=lambda head: head.loss)
+    logits = best.logits(inputs[validation])
+    known = diagnoses[validation]
+    _, temperature = _least_loss(logits, known, np.ones(len(known)))
+    return replace(
+        best,
+        weight=best.weight / temperature,
+        bias=best.bias / temperature,
+        validation=macro_f1(known, logits.argmax(axis=1), classes),
     )
+
+
+def class_weights(targets: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
+    """Weigh examples by the inverse square root of how frequent their class is among them.
+
+    As in stage 1: without weights a head would neglect rare classes, and full balance gives them
+    to too many images.
+
+    Args:
+        targets: (n,), the class of each example.
+        classes: number of classes.
+
+    Returns:
+        (n,), 1 on average.
+    """
+    counts = np.bincount(targets, minlength=classes).clip(min=1)
+    weights = counts[targets] ** -0.5
+    return weights / weights.mean() if len(weights) else weights
 
 
 def tune_head(
@@ -144,8 +162,8 @@ def tune_head(
         others: the inputs in other states, as in `fit_head`.
 
     Returns:
-        The head whose class-balanced loss on validation is least; the start if none is better, with
-        strength 0.
+        The head whose loss on validation, weighted as in `fit_head`, is least; the start if none
+        is better, with strength 0.
     """
     fit, validation = fit[diagnoses[fit] >= 0], validation[diagnoses[validation] >= 0]
     states = [(state - start.mean) / start.deviation for state in (inputs, *others)]
@@ -157,10 +175,14 @@ def tune_head(
     for strength in STRENGTHS if len(targets) else ():
         weight, bias = _tuned(start, examples, targets, strength / len(states))
         heads.append(replace(start, weight=weight, bias=bias, strength=strength))
-    losses = [_balanced_loss(judged @ head.weight.T + head.bias, truth)[0] for head in heads]
+    losses = [_weighted_loss(judged @ head.weight.T + head.bias, truth)[0] for head in heads]
     best = heads[int(np.argmin(losses))]
     said = best.logits(inputs[validation]).argmax(axis=1)
-    return replace(best, validation=macro_f1(diagnoses[validation], said, len(start.bias)))
+    return replace(
+        best,
+        validation=macro_f1(diagnoses[validation], said, len(start.bias)),
+        loss=min(losses) / max(len(truth), 1),
+    )
 
 
 def concept_dropout(
@@ -214,7 +236,7 @@ def task_head_of(network: CSRNetwork) -> LinearHead:
         for tensor in (layer.weight, layer.bias, layer.score_mean, layer.score_deviation)
     )
     flat = weight.reshape(len(bias), -1)
-    return LinearHead(flat, bias, mean.ravel(), deviation.ravel(), validation=0.0, strength=0.0)
+    return LinearHead(flat, bias, mean.ravel(), deviation.ravel(), 0.0, 0.0, 0.0)
 
 
 def measure_profiles(
@@ -268,7 +290,7 @@ def _tuned(
 
     def objective(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         moved = values.reshape(classes, inputs + 1)
-        loss, slope = _balanced_loss(extended @ (origin + moved).T, targets)
+        loss, slope = _weighted_loss(extended @ (origin + moved).T, targets)
         gradient = strength * slope.T @ extended + moved
         return strength * loss + (moved**2).sum() / 2, gradient.ravel()
 
@@ -277,15 +299,11 @@ def _tuned(
     return tuned[:, :-1], tuned[:, -1]
 
 
-def _balanced_loss(
+def _weighted_loss(
     logits: NDArray[np.float64], targets: NDArray[np.int64]
 ) -> tuple[float, NDArray[np.float64]]:
-    """Cross-entropy summed over examples, those of each class alike, and its slope in the logits.
-
-    Both as scikit-learn weighs them: the weights of all examples add up to their number.
-    """
-    counts = np.bincount(targets, minlength=logits.shape[1])
-    weight = len(targets) / (np.count_nonzero(counts) * counts[targets])
+    """Cross-entropy summed over examples, weighted as in `fit_head`, and its slope."""
+    weight = class_weights(targets, logits.shape[1])
     every = np.arange(len(targets))
     log_probabilities = log_softmax(logits, axis=1)
     slope = np.exp(log_probabilities) * weight[:, None]
@@ -293,11 +311,14 @@ def _balanced_loss(
     return float(-(weight * log_probabilities[every, targets]).sum()), slope
 
 
-def _temperature(logits: NDArray[np.float64], diagnoses: NDArray[np.int64], classes: int) -> float:
-    """The divisor of the logits that makes validation probabilities most likely."""
+def _least_loss(
+    logits: NDArray[np.float64], targets: NDArray[np.int64], weights: NDArray[np.float64]
+) -> tuple[float, float]:
+    """The least mean cross-entropy that dividing the logits can reach, and the divisor."""
 
     def loss(log_temperature: float) -> float:
-        scaled = logits / np.exp(log_temperature)
-        return log_loss(diagnoses, softmax(scaled, axis=1), labels=np.arange(classes))
+        said = log_softmax(logits / np.exp(log_temperature), axis=1)
+        return -float((weights * said[np.arange(len(targets)), targets]).mean())
 
-    return float(np.exp(minimize_scalar(loss, bounds=(-6, 6), method="bounded").x))
+    found = minimize_scalar(loss, bounds=(-6, 6), method="bounded")
+    return float(found.fun), float(np.exp(found.x))
