@@ -19,7 +19,7 @@ function strokeEdit(kind, cells) {
   if (OF_EVERY_CONCEPT.includes(kind)) return { kind, cells };
   const edit = { kind, concept: entry.concepts[concept], cells };
   if (kind !== "erase") return edit;
-  const { marks, focus } = entry.steps[entry.position].evidence;
+  const { marks, focus } = visible(entry.steps[entry.position].evidence);
   const indices = cells.map(([row, column]) => row * entry.grid[1] + column);
   const own = indices.some((cell) => [SUPPRESSED, FORCED].includes(marks[concept][cell]));
   if (own) return edit;

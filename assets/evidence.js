@@ -9,12 +9,14 @@ const SUPPRESSED = 1;
 const FORCED = 2;
 const RESTORED = 3; // a focus patch, which keeps its evidence
 const IGNORED = 4; // suppressed for every concept at once: counts the same, is drawn differently
+const REJECTED = 5; // left by an edit of the whole concept, like the next
+const CONFIRMED = 6;
 
 const MARK_OF = {
   suppress: SUPPRESSED,
-  reject: SUPPRESSED,
+  reject: REJECTED,
   force: FORCED,
-  confirm: FORCED,
+  confirm: CONFIRMED,
   ignore: IGNORED,
   focus: RESTORED,
   erase: UNMARKED,
@@ -60,12 +62,38 @@ function editsOf({ marks, focus }, concepts, columns) {
     [...values.keys()]
       .filter((cell) => wanted.includes(values[cell]))
       .map((cell) => [Math.floor(cell / columns), cell % columns]);
-  const own = concepts.flatMap((concept, index) => [
-    { kind: "suppress", concept, cells: cellsOf(marks[index], SUPPRESSED, IGNORED) },
-    { kind: "force", concept, cells: cellsOf(marks[index], FORCED) },
-  ]);
-  // The focus comes first, because it lifts every other mark.
-  return [{ kind: "focus", cells: cellsOf(focus, 1) }, ...own].filter(({ cells }) => cells.length);
+  // The focus comes first, because it lifts every other mark, then what is said of whole concepts.
+  const own = concepts.flatMap((concept, index) => {
+    const values = marks[index];
+    const kind = { [REJECTED]: "reject", [CONFIRMED]: "confirm" }[values.find(isAnswer)];
+    return [
+      ...(kind ? [{ kind, concept }] : []),
+      { kind: "erase", concept, cells: kind ? cellsOf(values, UNMARKED, RESTORED) : [] },
+      { kind: "suppress", concept, cells: cellsOf(values, SUPPRESSED, IGNORED) },
+      { kind: "force", concept, cells: cellsOf(values, FORCED) },
+    ];
+  });
+  return [{ kind: "focus", cells: cellsOf(focus, 1) }, ...own].filter(
+    ({ cells }) => cells?.length !== 0
+  );
+}
+
+const isAnswer = (mark) => mark === REJECTED || mark === CONFIRMED;
+
+/** Whether rejecting and confirming add evidence instead of changing similarities. */
+function weighsAnswers({ answers }, semantics) {
+  return answers !== null && semantics === "calibrated";
+}
+
+/** The marks of a concept as they act on its similarities: none of them are answers. */
+function onMap(marks, focus, model, semantics) {
+  if (!marks.some(isAnswer)) return marks;
+  const weighed = weighsAnswers(model, semantics);
+  return marks.map((mark, cell) => {
+    if (!isAnswer(mark)) return mark;
+    if (weighed) return focus[cell] ? RESTORED : UNMARKED;
+    return mark === REJECTED ? SUPPRESSED : FORCED;
+  });
 }
 
 function calibrated(similarity, mark, focused, absent, present) {
@@ -80,15 +108,22 @@ function asInPaper(similarity, mark, focused) {
 }
 
 /**
- * What a concept adds to each logit: Σ_m W_cm (s_m - absent_m), its scores s after the marks.
+ * What a concept adds to each logit: Σ_m W_cm (s_m - absent_m), its scores s after the marks, and
+ * what the reader's answer about it says.
  *
  * @param model {classes, concepts, prototypes, cells: counts; similarity (K, M, H·W), head
- *   (classes, K, M), absent, present (K, M), base (classes): flat arrays}.
+ *   (classes, K, M), absent, present (K, M), base (classes): flat arrays; answers, null or
+ *   {rejected, confirmed} (classes, K)}.
  */
-function contribution(model, concept, { marks, focused }, semantics) {
-  const { prototypes, cells, similarity, head, absent, present } = model;
-  const cellMarks = marks[concept];
+function contribution(model, concept, { marks, focus, focused }, semantics) {
+  const { prototypes, cells, similarity, head, absent, present, answers } = model;
+  const cellMarks = onMap(marks[concept], focus, model, semantics);
   const shares = new Float64Array(model.classes);
+  const answer = marks[concept].find(isAnswer);
+  if (answer && weighsAnswers(model, semantics)) {
+    const added = answer === REJECTED ? answers.rejected : answers.confirmed;
+    shares.forEach((_, c) => (shares[c] = added[c * model.concepts + concept]));
+  }
   for (let m = 0; m < prototypes; m++) {
     const row = concept * prototypes + m;
     let plain = -Infinity;

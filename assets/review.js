@@ -95,7 +95,16 @@ function repaint() {
 }
 
 function paintMarks(evidence) {
-  canvas.paintMarks(evidence, session.concept);
+  canvas.paintMarks(visible(evidence), session.concept);
+}
+
+/** Evidence with the marks that act on the maps: a weighed answer leaves them as they are. */
+function visible(evidence) {
+  const { reasoning } = session.entry;
+  const marks = evidence.marks.map((own) =>
+    onMap(own, evidence.focus, reasoning, shownSemantics())
+  );
+  return { ...evidence, marks };
 }
 
 /** Show the value under the cursor, and what the tool would do to the patches there. */

@@ -53,6 +53,10 @@ function readReasoning(opened) {
     absent: unpack(opened.absent, Float32Array),
     present: unpack(opened.present, Float32Array),
     base: opened.verdict.base,
+    answers: opened.answers && {
+      rejected: unpack(opened.answers.rejected, Float64Array),
+      confirmed: unpack(opened.answers.confirmed, Float64Array),
+    },
   };
 }
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csr_core.edits import Cell, Confirm, Edit, Focus, Ignore, Reject
-from csr_core.evidence import FORCED, SUPPRESSED, Profiles, Semantics
+from csr_core.evidence import Profiles, Semantics, marked
 from csr_core.reasoner import EncodedCase, Reasoner
 
 __all__ = [
@@ -80,8 +80,7 @@ def ask_next(
     maps = reasoner.concept_maps(case, evidence, semantics)
     # Ignored and focused patches say nothing about any one concept.
     own = [edit for edit in edits if not isinstance(edit, Ignore | Focus)]
-    marks = reasoner.merge(own).marks
-    settled = ((marks == SUPPRESSED) | (marks == FORCED)).any(axis=(1, 2))
+    settled = np.any(marked(reasoner.merge(own).marks), axis=(1, 2))
     questions = []
     for index, concept in enumerate(reasoner.concepts):
         rejected, confirmed = (

@@ -2,7 +2,8 @@
 
 model.safetensors   weights; matrices in half precision, the rest in single
 config.json         network shapes, names of concepts and classes, the card
-calibration.json    absent and present profile; usual scores and features, where they were measured
+calibration.json    absent and present profile; what answers are worth, usual scores and features,
+                    where they were measured
 baselines.safetensors               the models it is compared with, where they were kept
 atlas/atlas.json    one entry a prototype; pictures beside it where they may be shipped
 metrics.json        how good it is and how that was measured
@@ -21,6 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from csr_core.answers import AnswerWeights, answers_from_json, answers_to_json
 from csr_core.atlas import Atlas, atlas_from_json, atlas_to_json
 from csr_core.baselines import BASELINES_FILE, Baselines, read_baselines, write_baselines
 from csr_core.calibration import (
@@ -31,7 +33,6 @@ from csr_core.calibration import (
     profiles_to_json,
 )
 from csr_core.evidence import Profiles
-from csr_core.familiarity import CalibrationError
 from csr_core.files import atomic_folder, read_json, write_json_atomic
 from csr_core.network import CSRNetwork, NetworkConfig
 
@@ -79,6 +80,7 @@ class Checkpoint:
         readme: the model card as Markdown.
         calibration: what is usual for the model, if it was measured.
         baselines: models on the same features to compare it with, if they were kept.
+        answers: what answers about whole concepts say of the diagnosis, if that was learned.
         model_hash: SHA-256 of the weights file; empty until it is saved.
     """
 
@@ -92,6 +94,7 @@ class Checkpoint:
     readme: str
     calibration: Calibration | None = None
     baselines: Baselines | None = None
+    answers: AnswerWeights | None = None
     model_hash: str = ""
 
 
@@ -129,7 +132,9 @@ def save_checkpoint(
             shutil.copymode(draft / "config.json", path)
         write_json_atomic(
             draft / "calibration.json",
-            profiles_to_json(checkpoint.profiles) | calibration_to_json(checkpoint.calibration),
+            profiles_to_json(checkpoint.profiles)
+            | answers_to_json(checkpoint.answers)
+            | calibration_to_json(checkpoint.calibration),
         )
         write_json_atomic(draft / "atlas" / "atlas.json", atlas_to_json(checkpoint.atlas))
         for name, data in (pictures or {}).items():
@@ -172,7 +177,7 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
     concepts, classes = _names(config, "concepts"), _names(config, "classes")
     network = _build(config.get("network"), len(concepts), len(classes))
     shape = (network.config.concepts, network.config.prototypes)
-    profiles, calibration = _read_calibration(folder, shape, network.concept_head.in_channels)
+    profiles, calibration, answers = _read_calibration(folder, network)
     weights = folder / "model.safetensors"
     if not weights.is_file() or weights.stat().st_size > MAX_WEIGHT_BYTES:
         raise CheckpointError("model.safetensors is missing or larger than 2 GB.")
@@ -200,6 +205,7 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
         readme=_read_card(folder),
         calibration=calibration,
         baselines=_read_baselines(folder, network),
+        answers=answers,
         model_hash=hashlib.sha256(weights.read_bytes()).hexdigest(),
     )
 
@@ -281,12 +287,17 @@ def _build(values: object, concepts: int, classes: int) -> CSRNetwork:
 
 
 def _read_calibration(
-    folder: Path, shape: tuple[int, int], channels: int
-) -> tuple[Profiles, Calibration | None]:
-    record = read_part(folder, "calibration.json")
+    folder: Path, network: CSRNetwork
+) -> tuple[Profiles, Calibration | None, AnswerWeights | None]:
+    record, config = read_part(folder, "calibration.json"), network.config
+    shape = (config.concepts, config.prototypes)
     try:
-        return profiles_from_json(record, shape), calibration_from_json(record, shape, channels)
-    except CalibrationError as error:
+        return (
+            profiles_from_json(record, shape),
+            calibration_from_json(record, shape, network.concept_head.in_channels),
+            answers_from_json(record, (config.classes, config.concepts)),
+        )
+    except ValueError as error:
         raise CheckpointError(f"calibration.json is damaged: {error}") from error
 
 

@@ -32,8 +32,10 @@ __all__ = [
     "EvidenceMap",
     "Profiles",
     "Semantics",
+    "answered",
     "apply_evidence",
     "concept_index",
+    "marked",
     "merge_edits",
 ]
 
@@ -64,7 +66,7 @@ class Profiles:
         return Profiles(self.absent[concepts], self.present[concepts])
 
 
-UNMARKED, SUPPRESSED, FORCED, RESTORED = 0, 1, 2, 3
+UNMARKED, SUPPRESSED, FORCED, RESTORED, REJECTED, CONFIRMED = 0, 1, 2, 3, 4, 5
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,9 @@ class EvidenceMap:
     """All edits of a case merged into one value a concept and cell.
 
     Attributes:
-        marks: (K, H, W) int8, one of `UNMARKED`, `SUPPRESSED`, `FORCED`, `RESTORED`; the last is a
-            focus patch, which keeps its evidence.
+        marks: (K, H, W) int8, one of `UNMARKED`, `SUPPRESSED`, `FORCED`; `RESTORED`, a focus patch,
+            which keeps its evidence; `REJECTED` and `CONFIRMED`, left by an edit of the whole
+            concept.
         focus: (H, W) bool, the patches in focus.
     """
 
@@ -90,8 +93,41 @@ class EvidenceMap:
         """Indices of the concepts whose maps differ from the model's, (n,)."""
         if self.focused:
             return np.arange(self.marks.shape[0])
-        changed = (self.marks == SUPPRESSED) | (self.marks == FORCED)  # (K, H, W)
-        return np.flatnonzero(changed.any(axis=(1, 2)))
+        return np.flatnonzero(marked(self.marks).any(axis=(1, 2)))
+
+    @property
+    def rejected(self) -> NDArray[np.bool_]:
+        """Whether a patch still says that the concept is rejected, (K,)."""
+        return (self.marks == REJECTED).any(axis=(1, 2))
+
+    @property
+    def confirmed(self) -> NDArray[np.bool_]:
+        """Whether a patch still says that the concept is confirmed, (K,)."""
+        return (self.marks == CONFIRMED).any(axis=(1, 2))
+
+    def without_answers(self) -> "EvidenceMap":
+        """The same map, had nobody rejected or confirmed a whole concept."""
+        unanswered = np.where(self.focus, np.int8(RESTORED), np.int8(UNMARKED))
+        marks = np.where(answered(self.marks), unanswered, self.marks)
+        return EvidenceMap(marks, self.focus)
+
+
+def answered(marks: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Whether marks were left by rejecting or confirming a whole concept.
+
+    Args:
+        marks: of any shape, as in `EvidenceMap`.
+    """
+    return np.isin(marks, (REJECTED, CONFIRMED))
+
+
+def marked(marks: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Whether marks suppress or force evidence, be it of a patch or of a whole concept.
+
+    Args:
+        marks: of any shape, as in `EvidenceMap`.
+    """
+    return np.isin(marks, (SUPPRESSED, FORCED, REJECTED, CONFIRMED))
 
 
 def merge_edits(
@@ -129,9 +165,9 @@ def merge_edits(
                 marks[:, *index] = RESTORED
                 focus[index] = True
             case Reject(concept):
-                marks[concept_index(concept, concepts)] = SUPPRESSED
+                marks[concept_index(concept, concepts)] = REJECTED
             case Confirm(concept):
-                marks[concept_index(concept, concepts)] = FORCED
+                marks[concept_index(concept, concepts)] = CONFIRMED
             case Erase(cells, concept=None):
                 index = _index(cells, grid)
                 marks[:, *index] = UNMARKED
@@ -156,8 +192,9 @@ def apply_evidence(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Apply a merged map once to the similarity maps of some concepts (Eqs. 12-13).
 
-    Calibrated: suppressed cells fall to the absent profile, forced cells rise to the present
-    profile, and outside the focus evidence is pulled towards the absent profile by 1 - α.
+    Calibrated: suppressed and rejected cells fall to the absent profile, forced and confirmed ones
+    rise to the present profile, and outside the focus evidence is pulled towards the absent profile
+    by 1 - α.
     Paper: Ŝ = A ⊙ S with A = 0, 1 or α. The paper has no way to add evidence, so a forced cell
     is one that nothing else dampens (A = 1). Negative similarities are clamped to 0 where A ≠ 1,
     because shrinking them would raise them, and an edited score never passes the plain one.
@@ -177,6 +214,8 @@ def apply_evidence(
         EditError: if the semantics has another name.
     """
     spread = marks[:, None]  # (n, 1, H, W)
+    low = (spread == SUPPRESSED) | (spread == REJECTED)
+    high = (spread == FORCED) | (spread == CONFIRMED)
     if semantics == "calibrated":
         absent = profiles.absent[:, :, None, None]  # (n, M, 1, 1)
         present = profiles.present[:, :, None, None]
@@ -184,12 +223,12 @@ def apply_evidence(
         if focused:
             damped = absent + np.float32(ALPHA) * (similarity - absent)
             edited = np.where(spread == UNMARKED, damped, edited)
-        edited = np.where(spread == SUPPRESSED, np.minimum(similarity, absent), edited)
-        edited = np.where(spread == FORCED, np.maximum(similarity, present), edited)
+        edited = np.where(low, np.minimum(similarity, absent), edited)
+        edited = np.where(high, np.maximum(similarity, present), edited)
         return edited, edited.max(axis=(2, 3))
     if semantics == "paper":
         clamped = np.maximum(similarity, 0)
-        edited = np.where(spread == SUPPRESSED, np.float32(0), similarity)
+        edited = np.where(low, np.float32(0), similarity)
         if focused:
             edited = np.where(spread == UNMARKED, np.float32(ALPHA) * clamped, edited)
         return edited, np.minimum(edited.max(axis=(2, 3)), similarity.max(axis=(2, 3)))

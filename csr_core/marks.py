@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csr_core.edits import Edit
-from csr_core.evidence import FORCED, SUPPRESSED, Semantics, apply_evidence, merge_edits
+from csr_core.evidence import FORCED, SUPPRESSED, Semantics, apply_evidence
 from csr_core.reasoner import EncodedCase, Reasoner
 
 __all__ = ["ConceptMarks", "Levels", "Options", "levels_of"]
@@ -45,7 +45,7 @@ def levels_of(
     Raises:
         EditError: if an edit does not fit the case.
     """
-    evidence = merge_edits(edits, reasoner.concepts, reasoner.grid)
+    evidence = reasoner.on_maps(reasoner.merge(edits), semantics)
     maps = case.similarity_maps
     K, M = maps.shape[:2]
 
@@ -81,6 +81,9 @@ class ConceptMarks:
         concept: index of the concept.
         scores: (K, M), before any of these marks.
         weight: (classes, K, M) of the task head.
+        calls: (2, classes), what rejecting and confirming the concept add to the logits.
+        answer: (classes,), what an answer adds that so few patches carry that marks may take it
+            back; such a concept is not marked by patches. None if there is no such answer.
 
     Attributes:
         options: every way to mark the concept with 1, 2, … marks; up to `complete` of them.
@@ -88,16 +91,23 @@ class ConceptMarks:
     """
 
     def __init__(
-        self, levels: Levels, concept: int, scores: NDArray[np.float32], weight: Numbers
+        self,
+        levels: Levels,
+        concept: int,
+        scores: NDArray[np.float32],
+        weight: Numbers,
+        calls: Numbers,
+        answer: Numbers | None = None,
     ) -> None:
         self.current, self.suppressed, self.forced, self.cap = (part[concept] for part in levels)
         self.scores, self.weight = scores[concept], weight[:, concept]  # (M,), (classes, M)
+        self.calls, self.answer = calls, answer
         self.size = self.current.shape[1]
         padded = np.pad(self.current, ((0, 0), (0, 3)), constant_values=-np.inf)
         self.order = np.argsort(-padded, axis=1, kind="stable")[:, :3]  # (M, 3)
         self.tops = np.take_along_axis(padded, self.order, axis=1)
-        self.rejected = np.minimum(self.suppressed.max(axis=1), self.cap)
-        self.confirmed = np.minimum(self.forced.max(axis=1), self.cap)
+        self.lowest = np.minimum(self.suppressed.max(axis=1), self.cap)
+        self.highest = np.minimum(self.forced.max(axis=1), self.cap)
         self.forcible = self._forcible(self.forced.T, copies=2)
         self.options, self.complete = self._few_marks()
 
@@ -105,8 +115,18 @@ class ConceptMarks:
         """The most any marks can add to each of some sums Σ_c gain_dc · logit_c, (d,)."""
         weight = gain @ self.weight  # (d, M)
         scores = self.scores.astype(np.float64)
-        ends = np.stack([self.rejected - scores, self.confirmed - scores])  # (2, M)
-        return np.maximum(weight[:, None] * ends, 0).max(axis=1).sum(axis=1)
+        ends = np.stack([self.lowest - scores, self.highest - scores])  # (2, M)
+        by_patches = np.maximum(weight[:, None] * ends, 0).max(axis=1).sum(axis=1)
+        if self.answer is not None:
+            by_patches += np.maximum(-gain @ self.answer, 0)
+        return np.maximum(by_patches, (gain @ self.calls.T).max(axis=1))
+
+    def hopes(self, gain: Numbers) -> list[Numbers]:
+        """The gains of 1, 2, … marks, as far as all are listed, and last a bound for any more."""
+        bound = self.bound(gain)[None]
+        if self.answer is not None:
+            return [bound]
+        return [*(options.changes @ gain.T for options in self.options), bound]
 
     def grow(self, gain: Numbers, deficit: Numbers) -> list[Options]:
         """Grow sets of more patches than `complete`, each by the best next patch.
@@ -132,6 +152,9 @@ class ConceptMarks:
 
     def _few_marks(self) -> tuple[list[Options], int]:
         X = self.size
+        called = Options(np.array([[2 * X], [2 * X + 1]]), self.calls)
+        if self.answer is not None:
+            return [called], 1
         leaders = np.unique(self.order[:, 0])
         contenders = np.unique(self.order[:, :2])
         first, second = _pairs(contenders[contenders < X])
@@ -139,12 +162,15 @@ class ConceptMarks:
         lone = leaders[:, None]
         pairs = np.column_stack([first, second])[leading]
         without_lone, without_pairs = self._without(lone), self._without(pairs)
-        ones = self._options(
+        patches = self._options(
             [
                 (lone, without_lone),
-                (np.array([[2 * X], [2 * X + 1]]), np.stack([self.rejected, self.confirmed])),
                 (X + self.forcible[:, None], self._with(self.scores[None], self.forcible)),
             ]
+        )
+        ones = Options(
+            np.concatenate([patches.codes, called.codes]),
+            np.concatenate([patches.changes, called.changes]),
         )
         left, right = (part.ravel() for part in np.meshgrid(leaders, self.forcible, indexing="ij"))
         mixed = self._with(without_lone[:, None], self.forcible).reshape(-1, len(self.scores))

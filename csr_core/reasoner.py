@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.special import softmax
 
+from csr_core.answers import AnswerWeights
 from csr_core.atlas import Atlas
 from csr_core.calibration import Calibration
 from csr_core.checkpoint import load_checkpoint
@@ -54,7 +55,9 @@ class Verdict:
         scores: (K, M), similarity scores after the edits.
         logits: (classes,).
         probabilities: (classes,), their softmax.
-        contributions: (classes, K), Σ_m W_ckm (s_km - absent_profile_km).
+        contributions: (classes, K), Σ_m W_ckm (s_km - absent_profile_km), and the answers.
+        answers: (classes, K), what the reader's answers about whole concepts add, as part of the
+            contributions; 0 where there is no answer, or where it changes the scores instead.
         base: (classes,), the logits were every concept typically absent.
     """
 
@@ -62,6 +65,7 @@ class Verdict:
     logits: NDArray[np.float64]
     probabilities: NDArray[np.float64]
     contributions: NDArray[np.float64]
+    answers: NDArray[np.float64]
     base: NDArray[np.float64]
 
 
@@ -77,9 +81,11 @@ class Reasoner:
         card: title, licence, intended use and limits, for people.
         model_hash: of the weights file, hexadecimal.
         calibration: what is usual for the model, if it was measured.
+        answers: what rejecting and confirming a whole concept says of the diagnosis. Without them
+            such an edit suppresses or forces every patch.
 
     Raises:
-        ValueError: if names or profiles don't fit the network.
+        ValueError: if names, profiles or answers don't fit the network.
     """
 
     def __init__(
@@ -92,6 +98,7 @@ class Reasoner:
         card: Mapping[str, Any],
         model_hash: str,
         calibration: Calibration | None = None,
+        answers: AnswerWeights | None = None,
     ) -> None:
         config = network.config
         if (len(concepts), len(classes)) != (config.concepts, config.classes):
@@ -102,6 +109,9 @@ class Reasoner:
         shape = (config.concepts, config.prototypes)
         if profiles.absent.shape != shape or profiles.present.shape != shape:
             raise ValueError(f"Profiles must have shape {shape}, one value a prototype.")
+        table = (config.classes, config.concepts)
+        if answers is not None and not answers.rejected.shape == answers.confirmed.shape == table:
+            raise ValueError(f"Answers must have shape {table}, one weight a class and concept.")
         self.network = network.eval().requires_grad_(False)
         self.concepts = concepts
         self.classes = classes
@@ -110,6 +120,7 @@ class Reasoner:
         self.card = card
         self.model_hash = model_hash
         self.calibration = calibration
+        self.answers = answers
         weight, bias = network.task_head.folded()
         self._weight = _read_only(weight.cpu().numpy())  # (classes, K, M)
         absent = profiles.absent.astype(np.float64)
@@ -173,6 +184,14 @@ class Reasoner:
         """
         return merge_edits(edits, self.concepts, self.grid, onto)
 
+    def weighs_answers(self, semantics: Semantics) -> bool:
+        """Whether rejecting and confirming add evidence instead of changing scores and maps."""
+        return self.answers is not None and semantics == "calibrated"
+
+    def on_maps(self, evidence: EvidenceMap, semantics: Semantics) -> EvidenceMap:
+        """The part of merged edits that acts on similarity maps, see `weighs_answers`."""
+        return evidence.without_answers() if self.weighs_answers(semantics) else evidence
+
     def reason(
         self,
         case: EncodedCase,
@@ -193,7 +212,22 @@ class Reasoner:
             EditError: if an edit names a concept or patch that does not exist.
             ValueError: if another model encoded the case.
         """
-        return self._verdict(self._edited(case, edits, semantics)[1])
+        evidence = edits if isinstance(edits, EvidenceMap) else self.merge(edits)
+        scores = self._edited(case, evidence, semantics)[1]
+        contributions = np.einsum("ckm,km->ck", self._weight, scores - self._absent)
+        answers = np.zeros_like(contributions)
+        if self.answers is not None and self.weighs_answers(semantics):
+            answers = self.answers.added(evidence.rejected, evidence.confirmed)
+        contributions += answers
+        logits = self._base + contributions.sum(axis=1)
+        return Verdict(
+            scores=_read_only(scores),
+            logits=_read_only(logits),
+            probabilities=_read_only(softmax(logits)),
+            contributions=_read_only(contributions),
+            answers=_read_only(answers),
+            base=self._base,
+        )
 
     def concept_maps(
         self,
@@ -224,7 +258,8 @@ class Reasoner:
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         if case.model_hash != self.model_hash:
             raise ValueError("This case was encoded by another model; encode the image again.")
-        evidence = edits if isinstance(edits, EvidenceMap) else self.merge(edits)
+        merged = edits if isinstance(edits, EvidenceMap) else self.merge(edits)
+        evidence = self.on_maps(merged, semantics)
         touched = evidence.touched
         maps, scores = case.similarity_maps.copy(), case.similarity_scores.copy()
         maps[touched], scores[touched] = apply_evidence(
@@ -235,17 +270,6 @@ class Reasoner:
             semantics,
         )
         return maps, scores
-
-    def _verdict(self, scores: NDArray[np.float32]) -> Verdict:
-        contributions = np.einsum("ckm,km->ck", self._weight, scores - self._absent)
-        logits = self._base + contributions.sum(axis=1)
-        return Verdict(
-            scores=_read_only(scores),
-            logits=_read_only(logits),
-            probabilities=_read_only(softmax(logits)),
-            contributions=_read_only(contributions),
-            base=self._base,
-        )
 
 
 def load(path: str | Path, device: str = "cpu") -> Reasoner:
@@ -268,6 +292,7 @@ def load(path: str | Path, device: str = "cpu") -> Reasoner:
         card=checkpoint.card,
         model_hash=checkpoint.model_hash,
         calibration=checkpoint.calibration,
+        answers=checkpoint.answers,
     )
 
 

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from csr_core.advice import margins_of, spoken
 from csr_core.edits import Edit
-from csr_core.evidence import merge_edits
 from csr_core.reasoner import EncodedCase, Reasoner, Verdict
 from csr_core.report_pictures import MARK_LEGEND, paint_evidence
 from csr_core.safety import Notice
@@ -265,7 +264,7 @@ def _pictures(
     )
     for caption, edits in states:
         maps = reasoner.concept_maps(case, edits, session.semantics)
-        marks = merge_edits(edits, reasoner.concepts, reasoner.grid).marks[concept]
+        marks = reasoner.on_maps(reasoner.merge(edits), session.semantics).marks[concept]
         pictures.append(Picture(caption, paint_evidence(pixels, maps[concept], scale_top, marks)))
     return tuple(pictures)
 

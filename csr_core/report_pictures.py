@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from csr_core.evidence import FORCED, RESTORED, SUPPRESSED
+from csr_core.evidence import CONFIRMED, FORCED, REJECTED, RESTORED, SUPPRESSED
 
 __all__ = ["MARK_LEGEND", "paint_evidence"]
 
@@ -43,12 +43,13 @@ def paint_evidence(
     place = np.clip(smooth / top, 0, 1)
     alpha = HEAT_OPACITY * place[..., None] ** 1.6  # low similarities leave the image visible
     painted = (1 - alpha) * shrunk + alpha * _cividis(place)
-    for kind, colour in ((SUPPRESSED, BLUE), (FORCED, ORANGE), (RESTORED, GREEN)):
-        member = (marks == kind).astype(np.uint8)
+    drawn = ((SUPPRESSED, REJECTED), BLUE), ((FORCED, CONFIRMED), ORANGE), ((RESTORED,), GREEN)
+    for kinds, colour in drawn:
+        member = np.isin(marks, kinds).astype(np.uint8)
         area = cv2.resize(member, (width, height), interpolation=cv2.INTER_NEAREST) > 0
         painted = _outlined(painted, area, colour)
-        if kind != RESTORED:
-            cell = (height / marks.shape[0], width / marks.shape[1]) if kind == FORCED else None
+        if RESTORED not in kinds:
+            cell = (height / marks.shape[0], width / marks.shape[1]) if FORCED in kinds else None
             painted = _patterned(painted, area, colour, cell)
     return np.vstack([painted.round().astype(np.uint8), _legend(width, top)])
 

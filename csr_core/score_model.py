@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from csr_core.advice import influence
-from csr_core.evidence import FORCED, SUPPRESSED, UNMARKED, Profiles, Semantics, apply_evidence
+from csr_core.answers import AnswerWeights
+from csr_core.evidence import (
+    CONFIRMED,
+    REJECTED,
+    UNMARKED,
+    Profiles,
+    Semantics,
+    apply_evidence,
+)
 from csr_core.reasoner import Reasoner
 
 __all__ = ["CONFIRM", "LEAVE", "REJECT", "Calls", "Ledger", "ScoreModel", "edited_scores"]
@@ -26,6 +34,9 @@ def edited_scores(
     scores: NDArray[np.float32], calls: Calls, profiles: Profiles, semantics: Semantics
 ) -> NDArray[np.float32]:
     """Scores after rejecting and confirming concepts, as `Reasoner.reason` has them.
+
+    That is, of a model which has not learned what answers are worth: with one that has, they leave
+    the scores alone.
 
     Args:
         scores: s, (N, K, M), unedited.
@@ -43,7 +54,7 @@ def edited_scores(
     N, K, M = scores.shape
     # What happens to every patch alike is monotone in the similarity, so it commutes with the
     # maximum over patches: an image may stand for its best patch alone.
-    marks = np.select([calls == REJECT, calls == CONFIRM], [SUPPRESSED, FORCED], UNMARKED)
+    marks = np.select([calls == REJECT, calls == CONFIRM], [REJECTED, CONFIRMED], UNMARKED)
     _, edited = apply_evidence(
         scores.reshape(N * K, M, 1, 1),
         marks.astype(np.int8).reshape(N * K, 1, 1),
@@ -62,17 +73,19 @@ class ScoreModel:
         weight: W, (classes, K, M), of plain scores.
         bias: (classes,); logits = Σ_km W_ckm s_km + bias.
         profiles: (K, M) each.
+        answers: what rejecting and confirming say of the diagnosis, if the model learned that.
     """
 
     weight: NDArray[np.float64]
     bias: NDArray[np.float64]
     profiles: Profiles
+    answers: AnswerWeights | None = None
 
     @classmethod
     def of(cls, reasoner: Reasoner) -> "ScoreModel":
         """The part of a loaded model that comes after its scores."""
         weight, bias = reasoner.network.task_head.folded()
-        return cls(weight.cpu().numpy(), bias.cpu().numpy(), reasoner.profiles)
+        return cls(weight.cpu().numpy(), bias.cpu().numpy(), reasoner.profiles, reasoner.answers)
 
     def ledger(self, scores: NDArray[np.float32], semantics: Semantics) -> "Ledger":
         """What each concept adds to the logits of N images, under each call on it.
@@ -84,14 +97,21 @@ class ScoreModel:
         Raises:
             EditError: if the semantics has another name.
         """
+        if self.answers is not None and semantics == "calibrated":
+            left = self._added(scores)
+            rejected, confirmed = self.answers.rejected.T, self.answers.confirmed.T  # (K, classes)
+            return Ledger(self.bias, left, left + rejected, left + confirmed)
         parts = []
         for call in (LEAVE, REJECT, CONFIRM):
             calls = np.full(scores.shape[:2], call, dtype=np.int8)
-            edited = edited_scores(scores, calls, self.profiles, semantics)
-            # (K, N, M) @ (K, M, classes) is several times faster than one einsum.
-            added = edited.transpose(1, 0, 2) @ self.weight.transpose(1, 2, 0)
-            parts.append(added.transpose(1, 0, 2))
+            parts.append(self._added(edited_scores(scores, calls, self.profiles, semantics)))
         return Ledger(self.bias, *parts)
+
+    def _added(self, scores: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Σ_m W_ckm s_km, (N, K, classes)."""
+        # (K, N, M) @ (K, M, classes) is several times faster than one einsum.
+        added = scores.transpose(1, 0, 2) @ self.weight.transpose(1, 2, 0)
+        return added.transpose(1, 0, 2)
 
 
 @dataclass(frozen=True, eq=False)

@@ -114,8 +114,9 @@ class ReviewService:
             the maps to paint (base64, float32, K·H·W), for every patch which living
             prototype of each concept it resembles most (uint16) and how much (float32, -inf if
             none lives), the verdict without edits, and what a browser needs to reason by itself:
-            the similarity maps (float32, K·M·H·W), the head (float64, classes·K·M) and the absent
-            and present profiles (float32, K·M each).
+            the similarity maps (float32, K·M·H·W), the head (float64, classes·K·M), the absent
+            and present profiles (float32, K·M each) and what answers about whole concepts add
+            (`rejected` and `confirmed`, float64, classes·K each), or null.
 
         Raises:
             ImageError: if the image can't be used.
@@ -356,11 +357,16 @@ def _verdict(reasoner: "Reasoner", verdict: "Verdict") -> dict[str, Any]:
     }
 
 
-def _reasoning(reasoner: "Reasoner") -> dict[str, str]:
+def _reasoning(reasoner: "Reasoner") -> dict[str, Any]:
     """What turns similarities into logits, the same for all cases of a model."""
     weight, _ = reasoner.network.task_head.folded()  # (classes, K, M)
     return {
         "head": packed(weight.cpu().numpy().astype("<f8")),
         "absent": packed(reasoner.profiles.absent.astype("<f4")),
         "present": packed(reasoner.profiles.present.astype("<f4")),
+        "answers": reasoner.answers
+        and {
+            "rejected": packed(reasoner.answers.rejected.astype("<f8")),
+            "confirmed": packed(reasoner.answers.confirmed.astype("<f8")),
+        },
     }

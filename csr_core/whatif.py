@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from csr_core.edits import Confirm, Edit, Force, Reject, Suppress
-from csr_core.evidence import Semantics
+from csr_core.evidence import Semantics, answered
 from csr_core.fronts import combine, merged, nearest
 from csr_core.marks import ConceptMarks, levels_of
 from csr_core.reasoner import EncodedCase, Reasoner, Verdict
@@ -85,6 +85,9 @@ def what_if_cells(
     scores = np.minimum(np.maximum(rest, levels.suppressed), levels.cap[..., None])
     change = scores - verdict.scores[..., None].astype(np.float64)
     logits = verdict.logits + np.einsum("ckm,kmx->kxc", _weight(reasoner), change)
+    carried = answered(reasoner.merge(edits).marks).reshape(-1, size)  # (K, H·W)
+    last = carried & (carried.sum(axis=1, keepdims=True) == 1)
+    logits -= last[..., None] * verdict.answers.T[:, None]  # an answer ends with its last patch
     probabilities = softmax(logits, axis=2)
     return probabilities.reshape(-1, *reasoner.grid, len(reasoner.classes)).astype(np.float32)
 
@@ -147,8 +150,22 @@ def _search(
     if target == before:
         return Flip((), verdict, before, before, 0, 0)
     levels, weight = levels_of(reasoner, case, edits, semantics), _weight(reasoner)
+    evidence = reasoner.merge(edits)
+    weighed = reasoner.weighs_answers(semantics)
+    carriers = weighed * answered(evidence.marks).sum(axis=(1, 2))  # (K,)
+
+    def called(edit: Edit) -> Numbers:
+        return reasoner.reason(case, reasoner.merge([edit], evidence), semantics).logits - logits
+
     concepts = [
-        ConceptMarks(levels, index, verdict.scores, weight)
+        ConceptMarks(
+            levels,
+            index,
+            verdict.scores,
+            weight,
+            np.stack([called(Reject(index)), called(Confirm(index))]),
+            verdict.answers[:, index] if 0 < carriers[index] <= MAX_MARKS else None,
+        )
         for index in range(len(reasoner.concepts))
     ]
     goals = (
@@ -190,9 +207,7 @@ def _cheapest(
     """The least number of marks that may reach the deficit, and the smallest set that does."""
     choices = [list(concept.options) for concept in concepts]
     tried = [[options.changes @ gain.T for options in ways] for ways in choices]
-    hoped = [
-        [*ways, concept.bound(gain)[None]] for ways, concept in zip(tried, concepts, strict=True)
-    ]
+    hoped = [concept.hopes(gain) for concept in concepts]
     bound, _ = combine(hoped, deficit, most, merged)
     cost, picks = combine(tried, deficit, most, nearest)
     if cost > bound:

@@ -18,6 +18,7 @@ from csr_core import (
     Reject,
     Suppress,
 )
+from csr_core.answers import AnswerWeights
 from csr_core.atlas import Atlas, AtlasEntry
 from csr_core.evidence import Profiles
 from csr_core.network import CSRNetwork, NetworkConfig
@@ -41,8 +42,8 @@ def network(concepts=K, prototypes=M, side=SIDE, classes=3):
     )
 
 
-def build(maps, weight, bias, absent, present):
-    """A model with that head and those profiles, and a case with those maps."""
+def build(maps, weight, bias, absent, present, answers=None):
+    """A model with that head, those profiles and answers, and a case with those maps."""
     maps = np.asarray(maps, np.float32)
     (k, m, side, _), classes = maps.shape, len(bias)
     model = network(k, m, side, classes)
@@ -56,13 +57,13 @@ def build(maps, weight, bias, absent, present):
     )
     names = CONCEPTS if k == K else tuple(f"concept {i}" for i in range(k))
     classes = CLASSES if classes == 3 else tuple(f"class {i}" for i in range(classes))
-    reasoner = Reasoner(model, names, classes, profiles, atlas, {}, "model")
+    reasoner = Reasoner(model, names, classes, profiles, atlas, {}, "model", answers=answers)
     return reasoner, EncodedCase(
         maps, maps.max(axis=(2, 3)), np.zeros(4, np.float32), "image", (32, 32), "model"
     )
 
 
-def random_situation(seed, k=K, m=M, side=SIDE, classes=3):
+def random_situation(seed, k=K, m=M, side=SIDE, classes=3, answering=False):
     random = np.random.default_rng(seed)
     maps = random.uniform(-1, 1, (k, m, side, side))
     absent = random.uniform(-0.3, 0.2, (k, m))
@@ -72,6 +73,7 @@ def random_situation(seed, k=K, m=M, side=SIDE, classes=3):
         random.normal(size=classes) * 2,
         absent,
         absent + random.uniform(0, 0.8, (k, m)),
+        AnswerWeights(*random.normal(size=(2, classes, k))) if answering else None,
     )
 
 

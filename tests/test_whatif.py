@@ -58,9 +58,15 @@ def least_by_trying(reasoner, case, edits, meaning, target):
 
 class TestSmallestFlip:
     @settings(max_examples=60)
-    @given(seed=seeds, edits=edit_lists, meaning=semantics, target=st.none() | st.integers(0, 2))
-    def test_it_is_what_trying_everything_finds(self, seed, edits, meaning, target):
-        reasoner, case = random_situation(seed)
+    @given(
+        seed=seeds,
+        edits=edit_lists,
+        meaning=semantics,
+        target=st.none() | st.integers(0, 2),
+        answering=st.booleans(),
+    )
+    def test_it_is_what_trying_everything_finds(self, seed, edits, meaning, target, answering):
+        reasoner, case = random_situation(seed, answering=answering)
         least = least_by_trying(reasoner, case, edits, meaning, target)
         flip = smallest_flip(reasoner, case, edits, meaning, target)
         why = why_no_flip(reasoner, case, edits, meaning, target)
@@ -138,9 +144,9 @@ class TestSmallestFlip:
 
 class TestWhatIfCells:
     @settings(max_examples=60)
-    @given(seed=seeds, edits=edit_lists, meaning=semantics)
-    def test_it_is_what_reason_answers(self, seed, edits, meaning):
-        reasoner, case = random_situation(seed)
+    @given(seed=seeds, edits=edit_lists, meaning=semantics, answering=st.booleans())
+    def test_it_is_what_reason_answers(self, seed, edits, meaning, answering):
+        reasoner, case = random_situation(seed, answering=answering)
         answer = what_if_cells(reasoner, case, edits, meaning)
         assert answer.shape == (K, SIDE, SIDE, len(CLASSES)) and answer.dtype == np.float32
         for concept, cell in itertools.product(range(K), CELLS):

@@ -42,7 +42,8 @@ def cross_validate(
 
     Finished folds are kept in the work folder and not repeated, an interrupted one goes on. Beside
     what was observed, each leaves `fold<n>-scores.npz`: scores of all rows of the data set, task
-    head, profiles and roles, from which interventions can be measured on the same folds.
+    head, profiles, weights of answers and roles, from which interventions can be measured on the
+    same folds.
 
     Args:
         dataset: checked, with rows of split "train".
@@ -100,7 +101,7 @@ def cross_validate(
 
 
 def scored_folds(work: Path, folds: int) -> list[dict[str, NDArray]]:
-    """What finished folds left for `fold_review`: scores, head, profiles and roles of each."""
+    """What finished folds left for `fold_review`: scores, head, profiles, answers and roles."""
     return [dict(np.load(work / f"fold{fold}-scores.npz")) for fold in range(folds)]
 
 
@@ -173,6 +174,8 @@ def _run_fold(
             bias=bias,
             absent=model.profiles.absent,
             present=model.profiles.present,
+            rejected=model.answers.rejected,
+            confirmed=model.answers.confirmed,
             fit=roles.fit,
             validation=roles.validation,
             held=roles.held,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from csr_core.atlas import Atlas, reliance_of_prototypes
 from csr_core.checkpoint import Checkpoint
 from csr_core.interventions import ScoredImages
+from csr_core.training.answers import fit_answers
 from csr_core.training.heads import LinearHead, concept_dropout, fit_head, set_task_head
 
 __all__ = ["discard_prototypes", "fit_head_without"]
@@ -28,6 +29,8 @@ def discard_prototypes(
     seed: int = 0,
 ) -> Checkpoint:
     """Refit the task head without some prototypes, which get weight 0 and are marked in the atlas.
+
+    What answers are worth beside the new head is measured anew, if the model had learned it.
 
     Args:
         checkpoint: the model; it stays as it is.
@@ -58,6 +61,12 @@ def discard_prototypes(
     set_task_head(network, head)
     weight, bias = (tensor.detach().cpu().numpy() for tensor in network.task_head.folded())
     reliance = reliance_of_prototypes(training.scores[validation], profiles.absent, weight, bias)
+    answers = checkpoint.answers and fit_answers(
+        np.einsum("nkm,ckm->nc", training.scores, weight) + bias,
+        training.labels,
+        training.diagnoses,
+        np.concatenate([fit, validation]),
+    )
     K, M = discarded.shape
     entries = [
         [
@@ -70,7 +79,9 @@ def discard_prototypes(
         ]
         for concept in range(K)
     ]
-    return replace(checkpoint, network=network, atlas=Atlas(entries), model_hash="")
+    return replace(
+        checkpoint, network=network, atlas=Atlas(entries), answers=answers, model_hash=""
+    )
 
 
 def fit_head_without(

@@ -99,6 +99,7 @@ def build_checkpoint(
         readme=model_card(card, dataset.concepts, dataset.classes, metrics),
         calibration=_calibrate(dataset, roles, model),
         baselines=model.baselines,
+        answers=model.answers,
     )
     return checkpoint, crops
 

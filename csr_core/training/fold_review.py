@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csr_core import review_worth
+from csr_core.answers import AnswerWeights
 from csr_core.evidence import Profiles, Semantics
 from csr_core.interventions import Choice, Curve, ScoredImages, choose_plan
 from csr_core.revision import pooled
@@ -37,7 +38,8 @@ def review_figures(
 
     Args:
         folds: of each its `scores` (N, K, M) of all rows, `weight` (classes, K, M), `bias`,
-            `absent` and `present` (K, M), `validation` and `held` rows.
+            `absent` and `present` (K, M), `validation` and `held` rows, and `rejected` and
+            `confirmed` (classes, K) if it learned what answers are worth.
         labels: (N, K), true concepts of all rows, -1 where unknown.
         diagnoses: (N,), true classes of all rows, -1 where unknown.
 
@@ -77,7 +79,10 @@ def _fold(
 ) -> Fold:
     profiles = Profiles(arrays["absent"], arrays["present"])
     images = ScoredImages(arrays["scores"], labels, diagnoses)
-    model = ScoreModel(arrays["weight"], arrays["bias"], profiles)
+    answers = None
+    if "rejected" in arrays:
+        answers = AnswerWeights(arrays["rejected"], arrays["confirmed"])
+    model = ScoreModel(arrays["weight"], arrays["bias"], profiles, answers)
     return model, images.of(arrays["validation"]), images.of(arrays["held"])
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from tqdm import tqdm
 
+from csr_core.answers import AnswerWeights
 from csr_core.baselines import Baselines
 from csr_core.checkpoint import round_weights
 from csr_core.datasets import Dataset
@@ -25,6 +26,7 @@ from csr_core.metrics import macro_f1
 from csr_core.network import CSRNetwork, NetworkConfig
 from csr_core.review_worth import fixed_reviews
 from csr_core.score_model import ScoreModel
+from csr_core.training.answers import fit_answers
 from csr_core.training.concept_model import train_concept_model
 from csr_core.training.features import (
     FrozenFeatures,
@@ -81,6 +83,7 @@ class TrainedModel:
         baselines: heads on the pooled features and on the predicted concept probabilities, fitted
             and selected like the task head.
         stages: figures of each stage and its seconds; of stage 1 also the loss of each epoch.
+        answers: what a reader's answers about whole concepts add to the logits.
     """
 
     network: CSRNetwork
@@ -89,6 +92,7 @@ class TrainedModel:
     profiles: Profiles
     baselines: Baselines
     stages: dict[str, dict[str, Any]]
+    answers: AnswerWeights
 
 
 def build_network(dataset: Dataset, recipe: Recipe, seed: int) -> CSRNetwork:
@@ -165,6 +169,7 @@ def fit_later_stages(
     seed: int,
     stages: dict[str, dict[str, Any]],
     fit_task_head: HeadFit,
+    answers: AnswerWeights | None = None,
 ) -> TrainedModel:
     """Run stages 2 and 3 on frozen features.
 
@@ -177,13 +182,14 @@ def fit_later_stages(
         seed: the same seed gives the same model.
         stages: figures of what was done before; of stage 2 the seconds it took already.
         fit_task_head: fits the task head to scores (N, K, M), and to the same in other states.
+        answers: to start from.
     """
     started = time.monotonic()
     vectors, concepts = present_vectors(features, dataset, roles.fit)
 
     def judge() -> float:
         scores, _ = score_images(network, features)
-        return fit_task_head(scores).validation
+        return -fit_task_head(scores).loss
 
     before = stages["stage2"]["seconds"]
     stages["stage2"] = train_prototypes(network, vectors, concepts, judge, recipe, seed)
@@ -197,6 +203,13 @@ def fit_later_stages(
     edited = concept_dropout(scores, labels, profiles, recipe.concept_dropout, seed)
     head = fit_task_head(scores, others=edited)
     set_task_head(network, head)
+    answers = fit_answers(
+        head.logits(*flattened(scores)),
+        labels,
+        dataset.diagnoses,
+        np.concatenate([roles.fit, roles.validation]),
+        answers,
+    )
     network.requires_grad_(False)
     stages["stage3"] = {
         "validation": head.validation,
@@ -212,7 +225,7 @@ def fit_later_stages(
         black_box=_fit(features.pooled, dataset, roles).folded(),
         concept_bottleneck=_fit(expit(features.concept_logits), dataset, roles).folded(),
     )
-    return TrainedModel(network, features, scores, profiles, baselines, stages)
+    return TrainedModel(network, features, scores, profiles, baselines, stages, answers)
 
 
 def measure(dataset: Dataset, roles: Roles, model: TrainedModel) -> dict:
@@ -228,7 +241,7 @@ def measure(dataset: Dataset, roles: Roles, model: TrainedModel) -> dict:
     weight, bias = (tensor.numpy() for tensor in model.network.task_head.folded())
     said = {"csr": np.einsum("nkm,ckm->nc", model.scores, weight) + bias}
     said |= model.baselines.logits(model.features.pooled, model.features.concept_logits)
-    reasoning = ScoreModel(weight, bias, model.profiles)
+    reasoning = ScoreModel(weight, bias, model.profiles, model.answers)
     known = ScoredImages(model.scores, dataset.concept_labels, dataset.diagnoses)
     figures: dict = {"stages": model.stages}
     for name, rows in places.items():

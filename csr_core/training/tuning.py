@@ -264,7 +264,8 @@ def _later_stages(
         return fit_head(*given, len(dataset.classes), states)
 
     stages: dict[str, dict[str, Any]] = {"stage2": {"seconds": time.monotonic() - started}}
-    return fit_later_stages(network, features, dataset, roles, recipe, seed, stages, fit)
+    answers = parent.answers if parent.classes == dataset.classes else None
+    return fit_later_stages(network, features, dataset, roles, recipe, seed, stages, fit, answers)
 
 
 def _with_atlas_of(

@@ -1,0 +1,90 @@
+"""What a reader's answers about whole concepts say of the diagnosis.
+
+Beyond the paper: rejecting or confirming a concept answers a question. Where a model has learned
+what such answers are worth, they are evidence of its own kind, weighed beside what it saw. Patches
+also speak of the diagnosis in ways that have no name; wiping them out because of an answer about
+the concept would lose that, and breaks nearly as many diagnoses as it corrects.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["AnswerWeights", "answers_from_json", "answers_to_json"]
+
+LARGEST = 100.0
+"""In log-odds; no answer can say more."""
+
+
+@dataclass(frozen=True)
+class AnswerWeights:
+    """What answers add to the logits.
+
+    Attributes:
+        rejected: (classes, K), where the reader calls a concept absent.
+        confirmed: (classes, K), where the reader calls it present.
+    """
+
+    rejected: NDArray[np.float64]
+    confirmed: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        self.rejected.setflags(write=False)
+        self.confirmed.setflags(write=False)
+
+    def added(
+        self, rejected: NDArray[np.bool_], confirmed: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """What some answers add to each logit.
+
+        Args:
+            rejected: (K,), the concepts called absent.
+            confirmed: (K,), those called present.
+
+        Returns:
+            (classes, K), 0 for a concept without an answer.
+        """
+        return np.where(rejected, self.rejected, 0.0) + np.where(confirmed, self.confirmed, 0.0)
+
+
+def answers_to_json(answers: AnswerWeights | None) -> dict[str, Any]:
+    """Write as JSON values, with seven decimals; nothing if there are none."""
+    if answers is None:
+        return {}
+    return {
+        "answers": {
+            "rejected": answers.rejected.round(7).tolist(),
+            "confirmed": answers.confirmed.round(7).tolist(),
+        }
+    }
+
+
+def answers_from_json(record: Mapping[str, Any], shape: tuple[int, int]) -> AnswerWeights | None:
+    """Read what `answers_to_json` wrote, from a file that may come from anyone.
+
+    Args:
+        record: the JSON object; one without `answers` is of a model that learned none.
+        shape: (classes, K) of the model.
+
+    Raises:
+        ValueError: naming the field that is wrong.
+    """
+    if "answers" not in record:
+        return None
+    given = record["answers"]
+    tables = []
+    for name in ("rejected", "confirmed"):
+        try:
+            table = np.array(given[name], dtype=np.float64)
+        except (TypeError, ValueError, KeyError, ArithmeticError):
+            table = np.empty(0)
+        if table.shape != shape or not (np.abs(table) <= LARGEST).all():
+            raise ValueError(
+                f"The answers need {name!r} as {shape[0]} × {shape[1]} numbers from "
+                f"-{LARGEST:g} to {LARGEST:g}."
+            )
+        tables.append(table)
+    return AnswerWeights(*tables)
