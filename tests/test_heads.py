@@ -41,6 +41,20 @@ class TestStage3:
         assert by_heart.strength > unbiased.strength
         assert by_heart.loss < 0.1 < unbiased.loss
 
+    def test_a_teacher_counts_half(self):
+        inputs, diagnoses, fit, validation = self.separable(2)
+        same = fit_head(inputs, diagnoses, fit, validation, 2, teacher=np.eye(2)[diagnoses])
+        alone = fit_head(inputs, diagnoses, fit, validation, 2)
+        assert same.logits(inputs) == pytest.approx(alone.logits(inputs), rel=1e-2)
+        # Noise with labels alone against it cannot be learned; a teacher who knows can teach it.
+        rng = np.random.default_rng(0)
+        noise = rng.normal(size=(90, 4))
+        known = (noise[:, 2] > 0).astype(int)
+        labels = np.where(np.arange(90) < 60, rng.integers(0, 2, 90), known)
+        taught = fit_head(noise, labels, fit, validation, 2, teacher=np.eye(2)[known])
+        untaught = fit_head(noise, labels, fit, validation, 2)
+        assert taught.validation > untaught.validation
+
     def test_rare_classes_weigh_by_the_square_root(self):
         weights = class_weights(np.array([0, 0, 0, 0, 1]), 3)
         # 1/2 and 1, divided by their mean 3/5.

@@ -70,6 +70,7 @@ def fit_head(
     validation: NDArray[np.int64],
     classes: int,
     others: Sequence[NDArray[np.floating]] = (),
+    teacher: NDArray[np.floating] | None = None,
 ) -> LinearHead:
     """Fit a logistic head, its strength and temperature chosen on validation.
 
@@ -84,6 +85,9 @@ def fit_head(
         classes: number of classes.
         others: the inputs in other states, each (N, F), that the head must cope with as well; they
             are fitted to and selected on like the inputs themselves.
+        teacher: (N, classes), probabilities by another model. Half of what an example counts goes
+            to what the teacher says of it (distillation, Hinton et al. 2015), which says more of
+            doubtful images than their labels do.
 
     Returns:
         The head whose loss on validation, each at its best temperature, is least; of equals the
@@ -100,12 +104,19 @@ def fit_head(
     states = [(state - mean) / deviation for state in (inputs, *others)]
     examples = np.concatenate([state[fit] for state in states])
     targets = np.tile(diagnoses[fit], len(states))
+    weights = class_weights(targets, classes)
+    if teacher is not None:
+        # An example that is each class to some degree is one example a class, weighing as much.
+        shares = (np.eye(classes)[targets] + np.tile(teacher[fit], (len(states), 1))) / 2
+        weights = (weights[:, None] * shares).T.ravel()
+        targets = np.repeat(np.arange(classes), len(examples))
+        examples = np.tile(examples, (classes, 1))
     judged = np.concatenate([state[validation] for state in states])
     truth = np.tile(diagnoses[validation], len(states))
     heads = []
     for strength in STRENGTHS:
         model = LogisticRegression(C=strength / len(states), max_iter=2000)
-        model.fit(examples, targets, class_weights(targets, classes))
+        model.fit(examples, targets, weights)
         weight, bias = model.coef_, model.intercept_
         if classes == 2:  # scikit-learn keeps one row for two classes
             weight, bias = np.vstack([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2

@@ -10,7 +10,7 @@ from typing import Any, Protocol, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, softmax
 from tqdm import tqdm
 
 from csr_core.answers import AnswerWeights
@@ -67,8 +67,9 @@ class HeadFit(Protocol):
         /,
         *,
         others: Sequence[NDArray[np.floating]] = (),
+        teacher: NDArray[np.floating],
     ) -> LinearHead:
-        """Fit to the scores and to the same in other states."""
+        """Fit to the scores and to the same in other states; `teacher` as of `fit_head`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,10 +187,12 @@ def fit_later_stages(
     """
     started = time.monotonic()
     vectors, concepts = present_vectors(features, dataset, roles.fit)
+    black_box = _fit(features.pooled, dataset, roles)
+    teacher = softmax(black_box.logits(features.pooled), axis=1)
 
     def judge() -> float:
         scores, _ = score_images(network, features)
-        return -fit_task_head(scores).loss
+        return -fit_task_head(scores, teacher=teacher).loss
 
     before = stages["stage2"]["seconds"]
     stages["stage2"] = train_prototypes(network, vectors, concepts, judge, recipe, seed)
@@ -201,7 +204,7 @@ def fit_later_stages(
     labels = dataset.concept_labels
     profiles = measure_profiles(scores, labels, roles.fit, roles.validation)
     edited = concept_dropout(scores, labels, profiles, recipe.concept_dropout, seed)
-    head = fit_task_head(scores, others=edited)
+    head = fit_task_head(scores, others=edited, teacher=teacher)
     set_task_head(network, head)
     answers = fit_answers(
         head.logits(*flattened(scores)),
@@ -222,7 +225,7 @@ def fit_later_stages(
             + ", ".join(f"{k} {v:.4g}" for k, v in figures.items() if not isinstance(v, list))
         )
     baselines = Baselines(
-        black_box=_fit(features.pooled, dataset, roles).folded(),
+        black_box=black_box.folded(),
         concept_bottleneck=_fit(expit(features.concept_logits), dataset, roles).folded(),
     )
     return TrainedModel(network, features, scores, profiles, baselines, stages, answers)
@@ -276,10 +279,11 @@ def _fit(
     dataset: Dataset,
     roles: Roles,
     others: Sequence[NDArray[np.floating]] = (),
+    teacher: NDArray[np.floating] | None = None,
 ) -> LinearHead:
     flat, *states = flattened(inputs, *others)
-    classes = len(dataset.classes)
-    return fit_head(flat, dataset.diagnoses, roles.fit, roles.validation, classes, states)
+    rows = (roles.fit, roles.validation)
+    return fit_head(flat, dataset.diagnoses, *rows, len(dataset.classes), states, teacher)
 
 
 def flattened(*inputs: NDArray[np.floating]) -> list[NDArray[np.floating]]:

@@ -255,13 +255,17 @@ def _later_stages(
     features = marked_vectors(network, features, read_regions(dataset))
 
     def fit(
-        scores: NDArray[np.floating], /, *, others: Sequence[NDArray[np.floating]] = ()
+        scores: NDArray[np.floating],
+        /,
+        *,
+        others: Sequence[NDArray[np.floating]] = (),
+        teacher: NDArray[np.floating],
     ) -> LinearHead:
         flat, *states = flattened(scores, *others)
         given = (flat, dataset.diagnoses, roles.fit, roles.validation)
         if parent.classes == dataset.classes:
             return tune_head(start, *given, states)
-        return fit_head(*given, len(dataset.classes), states)
+        return fit_head(*given, len(dataset.classes), states, teacher)
 
     stages: dict[str, dict[str, Any]] = {"stage2": {"seconds": time.monotonic() - started}}
     answers = parent.answers if parent.classes == dataset.classes else None
