@@ -1,4 +1,4 @@
-"""Command line: python -m csr_core train, evaluate, calibrate, crossvalidate, phantom, annotate."""
+"""Command line: python -m csr_core train, evaluate, calibrate, crossvalidate, and others."""
 
 import json
 import os
@@ -183,6 +183,35 @@ def calibrate(
 
 
 @app.command()
+def answers(
+    checkpoint: Annotated[Path, typer.Option(help="Checkpoint folder.")],
+    data: Data,
+    split: Annotated[
+        str, typer.Option(help="Split to learn from, which the model was not trained on.")
+    ],
+) -> None:
+    """Learn from labels what rejecting and confirming a concept say of the diagnosis."""
+    from csr_core import load
+    from csr_core.datasets import load_dataset
+    from csr_core.records import record_answers
+    from csr_core.training.answers import learn_answers
+
+    try:
+        reasoner = load(checkpoint)
+        dataset = load_dataset(data, for_training=False)
+        learned = learn_answers(reasoner, dataset, split)
+        record_answers(checkpoint, learned)
+    except (OSError, ValueError) as error:
+        raise _refusal(str(error)) from error
+    for index, concept in enumerate(reasoner.concepts):
+        for name, table in (("absent", learned.rejected), ("present", learned.confirmed)):
+            said = zip(reasoner.classes, table[:, index], strict=True)
+            typer.echo(
+                f"{concept} {name}: " + ", ".join(f"{label} {value:+.2f}" for label, value in said)
+            )
+
+
+@app.command()
 def crossvalidate(
     data: Data,
     work: Annotated[Path, typer.Option(help="Folder for the folds; run again to go on.")],
@@ -200,11 +229,16 @@ def crossvalidate(
     picture: Annotated[
         Path | None, typer.Option(help="Draw macro-F1 against a reader's edits to this PNG file.")
     ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(help="Add the figures to this checkpoint, trained with the same settings."),
+    ] = None,
 ) -> None:
     """Train once a fold and judge every image of split train by a model that never saw it."""
     from csr_core.curves import intervention_picture
     from csr_core.datasets import DatasetError, load_dataset
     from csr_core.files import write_bytes_atomic, write_json_atomic
+    from csr_core.records import record_cross_validation
     from csr_core.training.crossval import cross_validate, scored_folds, summary
     from csr_core.training.fold_review import fold_curves
 
@@ -214,6 +248,8 @@ def crossvalidate(
         result = cross_validate(dataset, recipe, folds, seed, work)
         if json_file is not None:
             write_json_atomic(json_file, result)
+        if record is not None:
+            record_cross_validation(record, result)
         if picture is not None:
             known = (dataset.concept_labels, dataset.diagnoses)
             curves = fold_curves(scored_folds(work, folds), *known)

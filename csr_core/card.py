@@ -25,7 +25,8 @@ def model_card(
             title, data and model_hash if it was tuned from another model.
         concepts: names of the K concepts.
         classes: names of the diagnoses.
-        metrics: what training measured and, under "evaluated", `evaluation.evaluate` since.
+        metrics: what training measured and, since, `evaluation.evaluate` under "evaluated" and
+            `training.crossval.cross_validate` under "cross_validated".
     """
     recipe, protocol = metrics["protocol"]["recipe"], metrics["protocol"]
     synthetic = " **Trained on synthetic images only.**" if card["synthetic"] else ""
@@ -50,6 +51,7 @@ def model_card(
         "",
         *_held_rows(metrics),
         *_evaluations(metrics.get("evaluated", {})),
+        *_cross_validation(metrics.get("cross_validated")),
         "## Limits",
         "",
         LIMITS,
@@ -111,6 +113,21 @@ def _evaluations(evaluated: Mapping[str, Mapping[str, Any]]) -> list[str]:
                 text += f", {name} {figures[key]['macro_f1']:.4f}"
         lines += [f"{text}, {figures['prototypes_alive']:.0%} of prototypes alive.", ""]
     return lines
+
+
+def _cross_validation(result: Mapping[str, Any] | None) -> list[str]:
+    if result is None:
+        return []
+    pooled, protocol = result["pooled"], result["protocol"]
+    low, high = pooled["macro_f1_interval"]
+    return [
+        f"Models trained in the same way on {protocol['folds']} folds of split train, each judged "
+        f"on images it never saw, {pooled['diagnosed']} in all: macro-F1 {pooled['macro_f1']:.4f} "
+        f"(95 % interval {low:.4f} to {high:.4f}), black box "
+        f"{pooled['black_box']['macro_f1']:.4f}, bottleneck "
+        f"{pooled['concept_bottleneck']['macro_f1']:.4f}.",
+        "",
+    ]
 
 
 def _or_dash(figures: Mapping[str, Any], key: str) -> str:

@@ -23,7 +23,14 @@ from csr_core.reasoner import Reasoner
 from csr_core.review_worth import READER_PROTOCOL, fixed_reviews, review_curves
 from csr_core.score_model import ScoreModel
 
-__all__ = ["Evaluation", "calibrate", "evaluate", "observe", "present_regions"]
+__all__ = [
+    "Evaluation",
+    "calibrate",
+    "evaluate",
+    "observe",
+    "present_regions",
+    "untrained_rows",
+]
 
 MAX_JSON_BYTES = 1_000_000
 SAMPLES = 16
@@ -171,12 +178,7 @@ def calibrate(reasoner: Reasoner, dataset: Dataset, split: str) -> Calibration:
     Raises:
         ValueError: if there are too few images, or the model was trained on them.
     """
-    if split == "train" and dataset.name == reasoner.card.get("data"):
-        raise ValueError(
-            f"The model was trained on split 'train' of {dataset.name}, where its scores are not "
-            "the usual ones; choose another split or other images."
-        )
-    rows = _rows(dataset, split)
+    rows = untrained_rows(reasoner, dataset, split)
     outputs = run_network(reasoner.network, dataset, rows)
     measured_on = f"{len(rows)} images of split {split} of {dataset.name}"
     scale = None
@@ -184,6 +186,20 @@ def calibrate(reasoner: Reasoner, dataset: Dataset, split: str) -> Calibration:
         levels = presence(outputs.scores, reasoner.profiles)
         scale = fit_presence(levels, dataset.concept_labels[rows])
     return fit_calibration(outputs.scores, outputs.pooled, measured_on, scale)
+
+
+def untrained_rows(reasoner: Reasoner, dataset: Dataset, split: str) -> NDArray[np.int64]:
+    """The rows of a split, unless the model was trained on them.
+
+    Raises:
+        ValueError: if it was, or there is no such row.
+    """
+    if split == "train" and dataset.name == reasoner.card.get("data"):
+        raise ValueError(
+            f"The model was trained on split 'train' of {dataset.name}, where its scores are not "
+            "the usual ones; choose another split or other images."
+        )
+    return _rows(dataset, split)
 
 
 def _rows(dataset: Dataset, split: str) -> NDArray[np.int64]:

@@ -13,9 +13,13 @@ settings.load_profile("csr")
 
 @pytest.fixture(scope="session")
 def tiny_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two small untrained checkpoints, `first` (synthetic) and `second`."""
+    """A folder with two small untrained checkpoints, `first` (synthetic) and `second`.
+
+    The second knows what answers about whole concepts are worth.
+    """
     import torch
 
+    from csr_core.answers import AnswerWeights
     from csr_core.atlas import Atlas, AtlasEntry
     from csr_core.checkpoint import Checkpoint, save_checkpoint
     from csr_core.evidence import Profiles
@@ -25,6 +29,10 @@ def tiny_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     concepts = ("pigment_network", "streaks", "a_concept_with_quite_a_long_name")
     classes = ("nevus", "melanoma")
     K, M = len(concepts), 4
+    weights = AnswerWeights(
+        rejected=np.array([[0.5, 0.75, 0.0], [-0.5, -0.75, 0.0]]),
+        confirmed=np.array([[-0.25, -1.0, 0.0], [0.25, 1.0, 0.0]]),
+    )
     for number, name in enumerate(("first", "second")):
         torch.manual_seed(number)
         network = CSRNetwork(
@@ -49,6 +57,7 @@ def tiny_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
             card={"title": f"The {name} model", "synthetic": name == "first", "licence": "CC0-1.0"},
             metrics={},
             readme="",
+            answers=weights if name == "second" else None,
         )
         save_checkpoint(checkpoint, folder / name)
     return folder

@@ -27,6 +27,7 @@ from csr_core.models import Models
 from csr_core.presence import PresenceScale, fit_presence
 from csr_core.records import record_calibration
 from csr_core.service import ReviewService
+from csr_core.training import PRESETS, train
 
 ROOT = Path(__file__).parents[1]
 SHAPE, CHANNELS = (2, 3), 5
@@ -267,6 +268,50 @@ class TestCommand:
         assert result.exit_code == 2
         assert said in result.stderr
         assert contents(folder) == before
+
+
+class TestAnswersCommand:
+    def run(self, folder, data, split):
+        arguments = ("answers", "--checkpoint", folder, "--data", data, "--split", split)
+        return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+    @pytest.fixture
+    def trained(self, phantom, tmp_path):
+        recipe = replace(PRESETS["quick"], backbone="test_efficientnet", weights="random")
+        return train(phantom, tmp_path / "trained", recipe)
+
+    def test_it_goes_on_from_what_the_model_knows_and_says_what_it_learned(
+        self, trained, phantom_folder
+    ):
+        before = csr_core.load(trained).answers
+        result = self.run(trained, phantom_folder, "test")
+        assert result.exit_code == 0, result.output
+        after = csr_core.load(trained).answers
+        assert not np.array_equal(after.rejected, before.rejected)
+        assert np.abs(after.rejected - before.rejected).max() < 0.5  # of 14 images
+        line = next(
+            line for line in result.stdout.splitlines() if line.startswith("streaks absent")
+        )
+        said = csr_core.load(trained)
+        index, melanoma = said.concepts.index("streaks"), said.classes.index("melanoma")
+        assert f"melanoma {after.rejected[melanoma, index]:+.2f}" in line
+
+    @pytest.mark.parametrize(
+        ("split", "said"), [("train", "choose another split"), ("tset", "No image in split 'tset'")]
+    )
+    def test_what_can_not_be_learned_leaves_the_checkpoint(
+        self, trained, phantom_folder, split, said
+    ):
+        before = contents(trained)
+        result = self.run(trained, phantom_folder, split)
+        assert result.exit_code == 2
+        assert said in result.stderr
+        assert contents(trained) == before
+
+    def test_other_concepts_are_refused(self, folder, phantom_folder):
+        result = self.run(folder, phantom_folder, "test")
+        assert result.exit_code == 2
+        assert "other concepts or diagnoses" in result.stderr
 
 
 class TestBundled:

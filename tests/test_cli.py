@@ -271,7 +271,7 @@ class TestProgram:
     def test_help_names_every_command(self):
         result = invoke("--help")
         assert result.exit_code == 0
-        for command in ("train", "evaluate", "calibrate", "crossvalidate", "phantom"):
+        for command in ("train", "evaluate", "calibrate", "answers", "crossvalidate", "phantom"):
             assert command in result.output
 
     def test_it_runs_as_a_module_and_ends_with_code_2(self, tmp_path):

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,7 +17,7 @@ from csr_core.evaluation import evaluate
 from csr_core.evidence import Profiles
 from csr_core.figures import POINTING_PROTOCOL
 from csr_core.inference import Outputs
-from csr_core.records import record_evaluation
+from csr_core.records import record_cross_validation, record_evaluation
 from csr_core.training import PRESETS, train
 
 CLASSES = ("nevus", "melanoma")
@@ -352,6 +352,26 @@ def test_recorded_figures_reach_metrics_and_card(tmp_path, phantom_folder):
     )
     assert "macro-F1 0.2000" in card
     assert load_checkpoint(folder).metrics == metrics
+
+
+def test_folds_are_recorded_beside_the_model_trained_as_they_were(tmp_path, phantom):
+    recipe = replace(PRESETS["quick"], backbone="test_efficientnet", weights="random")
+    folder = train(phantom, tmp_path / "model", recipe)
+    before = (folder / "metrics.json").read_bytes()
+    pooled = {"macro_f1": 0.5, "macro_f1_interval": [0.4, 0.6], "diagnosed": 68}
+    pooled |= {name: {"macro_f1": 0.25} for name in ("black_box", "concept_bottleneck")}
+    result = {"data": phantom.name, "pooled": pooled}
+    for other in ({"data": "another set"}, {"recipe": replace(recipe, epochs=2)}):
+        told = result | other
+        protocol = {"folds": 2, "recipe": asdict(told.pop("recipe", recipe))}
+        with pytest.raises(CheckpointError, match="other data or with other settings"):
+            record_cross_validation(folder, told | {"protocol": protocol})
+        assert (folder / "metrics.json").read_bytes() == before
+    result["protocol"] = {"folds": 2, "recipe": asdict(recipe)}
+    record_cross_validation(folder, result)
+    assert load_checkpoint(folder).metrics["cross_validated"] == result
+    card = (folder / "README.md").read_text()
+    assert "68 in all: macro-F1 0.5000 (95 % interval 0.4000 to 0.6000), black box 0.2500" in card
 
 
 def test_figures_are_not_recorded_beside_a_model_of_unknown_training(tiny_checkpoints):

@@ -1,4 +1,4 @@
-"""Stage 3, last part: what a reader's answers about whole concepts say of the diagnosis."""
+"""What a reader's answers about whole concepts say of the diagnosis, learned from labels."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,9 +6,13 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 from csr_core.answers import LARGEST, AnswerWeights
+from csr_core.datasets import Dataset
+from csr_core.evaluation import untrained_rows
+from csr_core.inference import run_network
+from csr_core.reasoner import Reasoner
 from csr_core.training.heads import class_weights
 
-__all__ = ["fit_answers"]
+__all__ = ["fit_answers", "learn_answers"]
 
 RIDGE = 10.0
 """Examples that a weight must be worth; it keeps those of rare answers small."""
@@ -54,3 +58,26 @@ def fit_answers(
     found = minimize(objective, np.zeros(origin.size), jac=True, method="L-BFGS-B")
     table = (origin + found.x.reshape(origin.shape)).clip(-LARGEST, LARGEST).T  # (classes, 2K)
     return AnswerWeights(table[:, :K].copy(), table[:, K:].copy())
+
+
+def learn_answers(reasoner: Reasoner, dataset: Dataset, split: str) -> AnswerWeights:
+    """Learn the weights of answers beside a model from images it was not trained on.
+
+    Args:
+        reasoner: the model; weights that it has are where learning starts.
+        dataset: with the model's concepts and classes, and labels of both.
+        split: name of the rows to learn from.
+
+    Raises:
+        ValueError: if names differ, no diagnosis is known, or the model was trained on the rows.
+    """
+    if (dataset.concepts, dataset.classes) != (reasoner.concepts, reasoner.classes):
+        raise ValueError("The data set has other concepts or diagnoses than the model.")
+    rows = untrained_rows(reasoner, dataset, split)
+    rows = rows[dataset.diagnoses[rows] >= 0]
+    if not len(rows):
+        raise ValueError(f"No image of split {split!r} has a known diagnosis to learn from.")
+    logits = np.zeros((len(dataset), len(dataset.classes)))
+    logits[rows] = run_network(reasoner.network, dataset, rows).logits
+    labels, diagnoses = dataset.concept_labels, dataset.diagnoses
+    return fit_answers(logits, labels, diagnoses, rows, reasoner.answers)

@@ -83,6 +83,34 @@ def test_kinds_of_marks_differ_in_pattern_not_only_in_colour(studio: Studio):
     assert len(patterns) == 3
 
 
+def test_an_answer_that_is_weighed_leaves_picture_and_similarities_as_they_are(studio: Studio):
+    reject = studio.page.locator(".concept .reject").nth(1)
+    studio.press("2")
+    studio.after(reject.click)
+    assert ink(studio, 5, 5)[3] > 0  # the first model takes it as a mark on every patch
+    studio.after(lambda: studio.page.select_option("[data-ref=model]", "second"))
+    numbers, overlay = studio.numbers(), studio.overlay()
+    studio.after(reject.click)
+    assert ink(studio, 5, 5)[3] == 0
+    assert studio.overlay() == overlay
+    before, after = (
+        [re.search(r"now, contribution (\S+)", line) for line in lines]
+        for lines in (numbers, studio.numbers())
+    )
+    changed = [
+        one and other and one[1] != other[1] for one, other in zip(before, after, strict=True)
+    ]
+    assert sum(map(bool, changed)) == 1
+    similarity = re.compile(r"similarity (\S+) before, (\S+) now")
+    shown = [found for line in studio.numbers() if (found := similarity.search(line))]
+    assert shown and all(found[1] == found[2] for found in shown)
+    studio.press("e")
+    studio.page.mouse.click(*studio.centre(5, 5))
+    assert "no mark" in studio.toast()
+    studio.after(lambda: studio.page.select_option("[data-ref=semantics]", "paper"))
+    assert ink(studio, 5, 5)[3] > 0
+
+
 def test_holding_shift_fills_a_rectangle(studio: Studio):
     for tool in "sfio":
         studio.press(tool)
