@@ -43,7 +43,7 @@ class Recipe:
     backbone: str = "tf_efficientnet_lite0"
     output_stride: int = 16
     image_size: int = 224
-    prototypes: int = 40
+    prototypes: int = 100
     projection: int = 128
     weights: str = "imagenet"
     epochs: int = 12
@@ -79,10 +79,12 @@ class Recipe:
 
 PRESETS: dict[str, Recipe] = {
     "dermoscopy": Recipe(),
-    "paper": Recipe(diagnosis_weight=0.0, prototypes=100),
+    "paper": Recipe(diagnosis_weight=0.0),
     "phantom": Recipe(epochs=7, prototypes=20, diagnosis_weight=0.0, region_weight=1.0),
-    # Few images: small batches make steps enough of them.
-    "xray": Recipe(image_size=320, any_orientation=False, batch=8, diagnosis_weight=0.0),
+    # Few images: small batches make steps enough of them, and few prototypes find examples.
+    "xray": Recipe(
+        image_size=320, any_orientation=False, batch=8, diagnosis_weight=0.0, prototypes=40
+    ),
     "quick": Recipe(
         epochs=1, prototypes=4, projection=16, prototype_epochs=2, image_size=64, batch=16
     ),
