@@ -57,6 +57,7 @@ READER = SimpleNamespace(
     network=NETWORK,
     profiles=Profiles(np.zeros((2, 1), np.float32), np.ones((2, 1), np.float32)),
     atlas=SimpleNamespace(hits=np.array([[3, 0], [1, 1]])),
+    answers=None,
 )
 
 
