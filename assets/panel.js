@@ -138,6 +138,8 @@ function makePanel(ref, on) {
       part.share.style.left = (share < 0 ? 50 - reach : 50) + "%";
       part.share.style.right = (share < 0 ? 50 : 50 - reach) + "%";
       part.contribution.textContent = signed(share);
+      const answered = answer.verdict.answers[diagnosis][index];
+      part.contribution.title = answered ? `${signed(answered)} of it is your answer` : "";
       part.confirm.setAttribute("aria-pressed", step.calls[index] === "confirm");
       part.reject.setAttribute("aria-pressed", step.calls[index] === "reject");
     });

@@ -353,6 +353,7 @@ def _verdict(reasoner: "Reasoner", verdict: "Verdict") -> dict[str, Any]:
         "logits": verdict.logits.tolist(),
         "base": verdict.base.tolist(),
         "contributions": verdict.contributions.tolist(),
+        "answers": verdict.answers.tolist(),
         "similarities": reasoner.concept_scores(verdict).tolist(),
     }
 

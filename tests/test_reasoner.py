@@ -147,7 +147,7 @@ def same(first: Verdict, second: Verdict) -> bool:
     """Whether two verdicts agree bit for bit."""
     return all(
         getattr(first, name).tobytes() == getattr(second, name).tobytes()
-        for name in ("scores", "logits", "probabilities", "contributions", "base")
+        for name in ("scores", "logits", "probabilities", "contributions", "answers", "base")
     )
 
 
@@ -511,7 +511,7 @@ class TestImmutability:
         verdict = reasoner.reason(case, [Reject(0)])
         for value, names in (
             (case, ("similarity_maps", "similarity_scores", "pooled")),
-            (verdict, ("scores", "logits", "probabilities", "contributions", "base")),
+            (verdict, ("scores", "logits", "probabilities", "contributions", "answers", "base")),
         ):
             for name in names:
                 with pytest.raises(ValueError, match="read-only"):

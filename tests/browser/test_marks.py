@@ -110,6 +110,8 @@ def test_an_answer_that_is_weighed_leaves_picture_and_similarities_as_they_are(s
         one and other and one[1] != other[1] for one, other in zip(before, after, strict=True)
     ]
     assert sum(map(bool, changed)) == 1
+    title = studio.page.locator(".concept").nth(1).locator(".num").last.get_attribute("title")
+    assert re.fullmatch(r"[+−]\d\.\d\d of it is your answer", title or "")
     similarity = re.compile(r"similarity (\S+) before, (\S+) now")
     shown = [found for line in studio.numbers() if (found := similarity.search(line))]
     assert shown and all(found[1] == found[2] for found in shown)
