@@ -25,6 +25,7 @@ app = typer.Typer(
 app.add_typer(annotate, name="annotate")
 
 Data = Annotated[Path, typer.Option(help="Folder with dataset.json, labels.csv and images/.")]
+CheckpointFolder = Annotated[Path, typer.Option(help="Checkpoint folder.")]
 Preset = Annotated[str, typer.Option(help="dermoscopy, phantom, xray, paper or quick.")]
 Backbone = Annotated[str | None, typer.Option(help="timm model name.")]
 OutputStride = Annotated[int | None, typer.Option(help="Pixels a patch is wide.")]
@@ -116,7 +117,7 @@ def train(
 
 @app.command()
 def evaluate(
-    checkpoint: Annotated[Path, typer.Option(help="Checkpoint folder.")],
+    checkpoint: CheckpointFolder,
     data: Data,
     split: Annotated[str, typer.Option(help="Split to measure on.")] = "test",
     json_file: Annotated[
@@ -157,7 +158,7 @@ def evaluate(
 
 @app.command()
 def calibrate(
-    checkpoint: Annotated[Path, typer.Option(help="Checkpoint folder.")],
+    checkpoint: CheckpointFolder,
     data: Data,
     split: Annotated[
         str, typer.Option(help="Split to measure on, which the model was not trained on.")
@@ -184,7 +185,7 @@ def calibrate(
 
 @app.command()
 def answers(
-    checkpoint: Annotated[Path, typer.Option(help="Checkpoint folder.")],
+    checkpoint: CheckpointFolder,
     data: Data,
     split: Annotated[
         str, typer.Option(help="Split to learn from, which the model was not trained on.")

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["AnswerWeights", "answers_from_json", "answers_to_json"]
+from csr_core.evidence import Semantics
+
+__all__ = ["AnswerWeights", "answers_from_json", "answers_to_json", "in_effect"]
 
 LARGEST = 100.0
 """In log-odds; no answer can say more."""
@@ -48,6 +50,16 @@ class AnswerWeights:
             (classes, K), 0 for a concept without an answer.
         """
         return np.where(rejected, self.rejected, 0.0) + np.where(confirmed, self.confirmed, 0.0)
+
+
+def in_effect(answers: AnswerWeights | None, semantics: Semantics) -> AnswerWeights | None:
+    """The weights by which answers count; None where they change scores instead, as in the paper.
+
+    Args:
+        answers: of a model, if it learned them.
+        semantics: how edits are read.
+    """
+    return answers if semantics == "calibrated" else None
 
 
 def answers_to_json(answers: AnswerWeights | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.special import softmax
 
-from csr_core.answers import AnswerWeights
+from csr_core.answers import AnswerWeights, in_effect
 from csr_core.atlas import Atlas
 from csr_core.calibration import Calibration
 from csr_core.checkpoint import load_checkpoint
@@ -186,7 +186,7 @@ class Reasoner:
 
     def weighs_answers(self, semantics: Semantics) -> bool:
         """Whether rejecting and confirming add evidence instead of changing scores and maps."""
-        return self.answers is not None and semantics == "calibrated"
+        return in_effect(self.answers, semantics) is not None
 
     def on_maps(self, evidence: EvidenceMap, semantics: Semantics) -> EvidenceMap:
         """The part of merged edits that acts on similarity maps, see `weighs_answers`."""
@@ -216,8 +216,9 @@ class Reasoner:
         scores = self._edited(case, evidence, semantics)[1]
         contributions = np.einsum("ckm,km->ck", self._weight, scores - self._absent)
         answers = np.zeros_like(contributions)
-        if self.answers is not None and self.weighs_answers(semantics):
-            answers = self.answers.added(evidence.rejected, evidence.confirmed)
+        weights = in_effect(self.answers, semantics)
+        if weights is not None:
+            answers = weights.added(evidence.rejected, evidence.confirmed)
         contributions += answers
         logits = self._base + contributions.sum(axis=1)
         return Verdict(

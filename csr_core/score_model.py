@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from csr_core.advice import influence
-from csr_core.answers import AnswerWeights
+from csr_core.answers import AnswerWeights, in_effect
 from csr_core.evidence import (
     CONFIRMED,
     REJECTED,
@@ -97,10 +97,10 @@ class ScoreModel:
         Raises:
             EditError: if the semantics has another name.
         """
-        if self.answers is not None and semantics == "calibrated":
+        weights = in_effect(self.answers, semantics)
+        if weights is not None:
             left = self._added(scores)
-            rejected, confirmed = self.answers.rejected.T, self.answers.confirmed.T  # (K, classes)
-            return Ledger(self.bias, left, left + rejected, left + confirmed)
+            return Ledger(self.bias, left, left + weights.rejected.T, left + weights.confirmed.T)
         parts = []
         for call in (LEAVE, REJECT, CONFIRM):
             calls = np.full(scores.shape[:2], call, dtype=np.int8)

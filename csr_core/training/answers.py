@@ -46,11 +46,11 @@ def fit_answers(
         origin = np.concatenate([start.rejected.T, start.confirmed.T])
     given = np.concatenate([labels[rows] == 0, labels[rows] == 1], axis=1).astype(float)
     truth = np.eye(classes)[diagnoses[rows]]  # (n, classes)
-    weight = class_weights(diagnoses[rows], classes)
+    weight, unanswered = class_weights(diagnoses[rows], classes), logits[rows]
 
     def objective(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         moved = values.reshape(2 * K, classes)
-        said = log_softmax(logits[rows] + given @ (origin + moved), axis=1)
+        said = log_softmax(unanswered + given @ (origin + moved), axis=1)
         loss = -(weight * (truth * said).sum(axis=1)).sum() + RIDGE / 2 * (moved**2).sum()
         slope = given.T @ (weight[:, None] * (np.exp(said) - truth)) + RIDGE * moved
         return float(loss), slope.ravel()
