@@ -212,6 +212,16 @@ def tuned(store, parent, tmp_path_factory) -> Path:
 
 @pytest.mark.usefixtures("one_thread")
 class TestFromStoreToCheckpoint:
+    def test_answers_are_learned_only_if_the_parent_weighs_them(
+        self, store, parent, tuned, tmp_path
+    ):
+        assert csr_core.load(parent).answers is not None
+        assert csr_core.load(tuned).answers is not None
+        taking_marks = tmp_path / "parent"
+        save_checkpoint(replace(load_checkpoint(parent), answers=None), taking_marks)
+        made = train_from_store(store, "moles", taking_marks, tmp_path / "model")
+        assert csr_core.load(made).answers is None
+
     def test_the_new_model_reasons(self, tuned, phantom):
         reasoner = csr_core.load(tuned)
         assert (reasoner.concepts, reasoner.classes) == (phantom.concepts, phantom.classes)

@@ -166,6 +166,7 @@ def _run_fold(
     with atomic_target(work / f"fold{fold}.npz") as temporary:
         np.savez(temporary, **_arrays(seen))
     weight, bias = (tensor.numpy() for tensor in model.network.task_head.folded())
+    assert model.answers is not None  # `fit_model` learns them
     with atomic_target(work / f"fold{fold}-scores.npz") as temporary:
         np.savez(
             temporary,

@@ -84,7 +84,8 @@ class TrainedModel:
         baselines: heads on the pooled features and on the predicted concept probabilities, fitted
             and selected like the task head.
         stages: figures of each stage and its seconds; of stage 1 also the loss of each epoch.
-        answers: what a reader's answers about whole concepts add to the logits.
+        answers: what a reader's answers about whole concepts add to the logits; None if they shall
+            change scores instead.
     """
 
     network: CSRNetwork
@@ -93,7 +94,7 @@ class TrainedModel:
     profiles: Profiles
     baselines: Baselines
     stages: dict[str, dict[str, Any]]
-    answers: AnswerWeights
+    answers: AnswerWeights | None
 
 
 def build_network(dataset: Dataset, recipe: Recipe, seed: int) -> CSRNetwork:

@@ -173,6 +173,8 @@ def _tuned(
         model = fit_model(dataset, roles, recipe, seed, work, network)
     else:
         model = _later_stages(parent, dataset, roles, recipe, seed, work)
+    if parent.answers is None:  # its readers know rejecting as a mark on every patch
+        model = replace(model, answers=None)
     metrics = measure(dataset, roles, model)
     metrics["protocol"] = {
         "seed": seed,
