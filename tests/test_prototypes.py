@@ -84,24 +84,42 @@ class TestStage2:
         assert torch.equal(after[0, :2], before[0, :2])
         assert torch.equal(after[1], before[1])
 
-    @pytest.mark.parametrize("verdicts", [[0.8, 0.7, 0.8], [0.8, 0.8, 0.8]])
-    def test_k_means_is_kept_unless_validation_is_better(self, clustered, verdicts):
+    @pytest.mark.parametrize(
+        "checks",
+        [
+            [[0.8, 0.6, 0.7], [0.9, 0.7, 0.8], [0.8, 0.6, 0.7]],
+            # Better on the whole, but one image worse: mean fall 0.1, its standard error 0.1.
+            [[0.8, 0.6, 0.7], [0.9, 0.4, 0.5], [0.8, 0.7, 0.7]],
+            [[], [], []],
+        ],
+    )
+    def test_k_means_is_kept_unless_validation_is_surely_better(self, clustered, checks):
         network, vectors, concepts, _ = clustered
         stage2.initialise_prototypes(network, vectors, concepts, seed=0)
         before = {key: value.clone() for key, value in network.state_dict().items()}
-        answers = iter(verdicts)
+        losses = iter(checks)
         figures = stage2.train_prototypes(
             network,
             vectors,
             concepts,
-            lambda: next(answers),
+            lambda: np.array(next(losses)),
             replace(QUICK, prototype_epochs=8),
             0,
         )
         assert figures["epoch"] == 0
-        assert figures["validation"] == figures["validation_kmeans"] == 0.8
+        assert figures["validation_loss"] == figures["validation_loss_before"]
+        assert figures["validation_loss"] == pytest.approx(0.7 if checks[0] else 0)
         after = network.state_dict()
         assert all(torch.equal(before[key], after[key]) for key in before)
+
+    def test_a_fall_is_sure_from_two_standard_errors(self):
+        before = np.array([1.0, 1.0, 1.0, 1.0])
+        # Falls of 0.3, 0.3, 0.1 and 0.1: mean 0.2, standard error 0.0577.
+        assert stage2.surely_lower(np.array([0.7, 0.7, 0.9, 0.9]), before)
+        # Falls of 0.3, 0.3, 0.1 and -0.3: mean 0.1, standard error 0.1414.
+        assert not stage2.surely_lower(np.array([0.7, 0.7, 0.9, 1.3]), before)
+        assert not stage2.surely_lower(before, before)
+        assert not stage2.surely_lower(before[:1] - 1, before[:1])
 
     def test_the_best_check_is_kept(self, clustered):
         network, vectors, concepts, _ = clustered
@@ -110,12 +128,12 @@ class TestStage2:
 
         def judge():
             seen.append(network.prototypes.detach().clone())
-            return [0.1, 0.5, 0.3][len(seen) - 1]
+            return np.full(3, [0.9, 0.5, 0.7][len(seen) - 1])
 
         figures = stage2.train_prototypes(
             network, vectors, concepts, judge, replace(QUICK, prototype_epochs=8), 0
         )
-        assert (figures["epoch"], figures["validation"]) == (4, 0.5)
+        assert (figures["epoch"], figures["validation_loss"]) == (4, 0.5)
         assert torch.equal(network.prototypes, seen[1])
         assert not torch.equal(seen[1], seen[2])
         assert not torch.equal(seen[1], seen[0])
@@ -128,7 +146,7 @@ class TestStage2:
             for key, value in network.state_dict().items()
             if key.startswith(("backbone.", "concept_head."))
         }
-        checks = iter(range(10))
+        checks = iter(np.full(3, float(loss)) for loss in range(10, 0, -1))
         stage2.train_prototypes(network, vectors, concepts, lambda: next(checks), QUICK, 0)
         after = network.state_dict()
         assert all(torch.equal(value, after[key]) for key, value in frozen.items())
@@ -138,7 +156,7 @@ class TestStage2:
         with torch.no_grad():
             network.prototypes[:] = torch.tensor(np.stack([centres[:1].repeat(3, 0), centres[3:]]))
             network.prototypes[0, 1:] = -network.prototypes[0, 1:]
-        checks = iter(range(10))
+        checks = iter(np.full(3, float(loss)) for loss in range(10, 0, -1))
         figures = stage2.train_prototypes(
             network, vectors, concepts, lambda: next(checks), replace(QUICK, prototype_epochs=4), 0
         )

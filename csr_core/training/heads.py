@@ -42,7 +42,7 @@ class LinearHead:
         deviation: (F,), likewise.
         validation: macro-F1 on validation, of the inputs themselves.
         strength: inverse regularisation that validation chose.
-        loss: what it was chosen by, see `fit_head`.
+        losses: what it was chosen by, the weighted loss of each validation example, see `fit_head`.
     """
 
     weight: NDArray[np.float64]
@@ -51,7 +51,12 @@ class LinearHead:
     deviation: NDArray[np.float64]
     validation: float
     strength: float
-    loss: float
+    losses: NDArray[np.float64]
+
+    @property
+    def loss(self) -> float:
+        """Mean of the losses, 0 where there are none."""
+        return float(self.losses.sum() / max(len(self.losses), 1))
 
     def logits(self, inputs: NDArray[np.floating]) -> NDArray[np.float64]:
         """Map inputs (N, F) to logits (N, classes)."""
@@ -120,12 +125,12 @@ def fit_head(
         weight, bias = model.coef_, model.intercept_
         if classes == 2:  # scikit-learn keeps one row for two classes
             weight, bias = np.vstack([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
-        loss = _least_loss(judged @ weight.T + bias, truth, class_weights(truth, classes))[0]
-        heads.append(LinearHead(weight, bias, mean, deviation, 0.0, strength, loss))
+        losses, _ = _least_losses(judged @ weight.T + bias, truth, class_weights(truth, classes))
+        heads.append(LinearHead(weight, bias, mean, deviation, 0.0, strength, losses))
     best = min(heads, key=lambda head: head.loss)
     logits = best.logits(inputs[validation])
     known = diagnoses[validation]
-    _, temperature = _least_loss(logits, known, np.ones(len(known)))
+    _, temperature = _least_losses(logits, known, np.ones(len(known)))
     return replace(
         best,
         weight=best.weight / temperature,
@@ -186,13 +191,15 @@ def tune_head(
     for strength in STRENGTHS if len(targets) else ():
         weight, bias = _tuned(start, examples, targets, strength / len(states))
         heads.append(replace(start, weight=weight, bias=bias, strength=strength))
-    losses = [_weighted_loss(judged @ head.weight.T + head.bias, truth)[0] for head in heads]
-    best = heads[int(np.argmin(losses))]
+    heads = [
+        replace(head, losses=_weighted_losses(judged @ head.weight.T + head.bias, truth)[0])
+        for head in heads
+    ]
+    best = min(heads, key=lambda head: head.loss)
     said = best.logits(inputs[validation]).argmax(axis=1)
     return replace(
         best,
         validation=macro_f1(diagnoses[validation], said, len(start.bias)),
-        loss=min(losses) / max(len(truth), 1),
     )
 
 
@@ -247,7 +254,7 @@ def task_head_of(network: CSRNetwork) -> LinearHead:
         for tensor in (layer.weight, layer.bias, layer.score_mean, layer.score_deviation)
     )
     flat = weight.reshape(len(bias), -1)
-    return LinearHead(flat, bias, mean.ravel(), deviation.ravel(), 0.0, 0.0, 0.0)
+    return LinearHead(flat, bias, mean.ravel(), deviation.ravel(), 0.0, 0.0, np.empty(0))
 
 
 def measure_profiles(
@@ -301,35 +308,35 @@ def _tuned(
 
     def objective(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         moved = values.reshape(classes, inputs + 1)
-        loss, slope = _weighted_loss(extended @ (origin + moved).T, targets)
+        losses, slope = _weighted_losses(extended @ (origin + moved).T, targets)
         gradient = strength * slope.T @ extended + moved
-        return strength * loss + (moved**2).sum() / 2, gradient.ravel()
+        return strength * losses.sum() + (moved**2).sum() / 2, gradient.ravel()
 
     found = minimize(objective, np.zeros(origin.size), jac=True, method="L-BFGS-B")
     tuned = origin + found.x.reshape(origin.shape)
     return tuned[:, :-1], tuned[:, -1]
 
 
-def _weighted_loss(
+def _weighted_losses(
     logits: NDArray[np.float64], targets: NDArray[np.int64]
-) -> tuple[float, NDArray[np.float64]]:
-    """Cross-entropy summed over examples, weighted as in `fit_head`, and its slope."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Cross-entropy of each example, weighted as in `fit_head`, and the slope of their sum."""
     weight = class_weights(targets, logits.shape[1])
     every = np.arange(len(targets))
     log_probabilities = log_softmax(logits, axis=1)
     slope = np.exp(log_probabilities) * weight[:, None]
     slope[every, targets] -= weight
-    return float(-(weight * log_probabilities[every, targets]).sum()), slope
+    return -weight * log_probabilities[every, targets], slope
 
 
-def _least_loss(
+def _least_losses(
     logits: NDArray[np.float64], targets: NDArray[np.int64], weights: NDArray[np.float64]
-) -> tuple[float, float]:
-    """The least mean cross-entropy that dividing the logits can reach, and the divisor."""
+) -> tuple[NDArray[np.float64], float]:
+    """Cross-entropy of each example at the divisor of the logits that makes it least, and that."""
 
-    def loss(log_temperature: float) -> float:
+    def losses(log_temperature: float) -> NDArray[np.float64]:
         said = log_softmax(logits / np.exp(log_temperature), axis=1)
-        return -float((weights * said[np.arange(len(targets)), targets]).mean())
+        return -weights * said[np.arange(len(targets)), targets]
 
-    found = minimize_scalar(loss, bounds=(-6, 6), method="bounded")
-    return float(found.fun), float(np.exp(found.x))
+    best = minimize_scalar(lambda value: losses(value).mean(), bounds=(-6, 6), method="bounded").x
+    return losses(best), float(np.exp(best))

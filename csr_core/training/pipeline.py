@@ -191,9 +191,9 @@ def fit_later_stages(
     black_box = _fit(features.pooled, dataset, roles)
     teacher = softmax(black_box.logits(features.pooled), axis=1)
 
-    def judge() -> float:
+    def judge() -> NDArray[np.float64]:
         scores, _ = score_images(network, features)
-        return -fit_task_head(scores, teacher=teacher).loss
+        return fit_task_head(scores, teacher=teacher).losses
 
     before = stages["stage2"]["seconds"]
     stages["stage2"] = train_prototypes(network, vectors, concepts, judge, recipe, seed)

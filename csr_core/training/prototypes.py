@@ -16,12 +16,15 @@ from csr_core.losses import multi_prototype_contrastive_loss
 from csr_core.network import CSRNetwork
 from csr_core.training.recipe import Recipe
 
-__all__ = ["initialise_prototypes", "project_vectors", "train_prototypes", "whiten"]
+__all__ = ["initialise_prototypes", "project_vectors", "surely_lower", "train_prototypes", "whiten"]
 
 LEARNING_RATE = 1e-3
 BATCH = 256
 CHECK_EVERY = 4
 """Epochs between two looks at validation."""
+
+SURE = 2.0
+"""Standard errors by which validation must be better for the prototypes to be given up."""
 
 
 def whiten(network: CSRNetwork, patches: NDArray[np.float32]) -> None:
@@ -96,11 +99,14 @@ def train_prototypes(
     network: CSRNetwork,
     vectors: NDArray[np.float32],
     concepts: NDArray[np.int64],
-    judge: Callable[[], float],
+    judge: Callable[[], NDArray[np.float64]],
     recipe: Recipe,
     seed: int,
 ) -> dict[str, float]:
-    """Minimise the contrastive loss, and keep the result only if validation is better for it.
+    """Minimise the contrastive loss, and keep what validation is surely better for.
+
+    Of a few hundred validation images some look is better by chance; kept for that, the result was
+    worse on new images (see `surely_lower`).
 
     γ = 1000 makes the assignment an argmax, so only winners learn. After every check, dead
     prototypes are placed on a vector that the living ones explain worst.
@@ -109,12 +115,13 @@ def train_prototypes(
         network: whitened and initialised; its projector and prototypes are changed in place.
         vectors: v, (N, C), one for every training image and concept present in it.
         concepts: (N,), the concept of each.
-        judge: the validation metric of the network as it is now, larger is better.
+        judge: the loss of each validation example (V,) by the network as it is now.
         recipe: settings.
         seed: of shuffling and re-seeding.
 
     Returns:
-        The metric before and after, the epoch kept (0 is k-means alone) and the share alive.
+        The mean loss on validation before and after, the epoch kept (0 is none: the prototypes
+        stay as they were) and the share alive.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -124,8 +131,8 @@ def train_prototypes(
     targets = torch.from_numpy(concepts)
     counts = np.bincount(concepts, minlength=network.config.concepts).clip(min=1)
     weight = torch.from_numpy(np.sqrt(counts.mean() / counts)).float()
-    first = judge()
-    best, kept, epoch_kept = first, _snapshot(network), 0
+    before = best = judge()
+    kept, epoch_kept = _snapshot(network), 0
     for epoch in tqdm(range(1, recipe.prototype_epochs + 1), desc="stage 2", unit="epoch"):
         network.projector.train()
         for group in optimizer.param_groups:
@@ -144,18 +151,29 @@ def train_prototypes(
             optimizer.step()
         if epoch % CHECK_EVERY == 0 or epoch == recipe.prototype_epochs:
             _reseed_dead(network, vectors, concepts, rng)
-            value = judge()
-            if value > best:
-                best, kept, epoch_kept = value, _snapshot(network), epoch
+            losses = judge()
+            if losses.sum() < best.sum() and surely_lower(losses, before):
+                best, kept, epoch_kept = losses, _snapshot(network), epoch
     network.load_state_dict(kept, strict=False)
     projected = project_vectors(network, vectors)
     hits = prototype_hits(projected, concepts, _unit_prototypes(network))
     return {
-        "validation_kmeans": first,
-        "validation": best,
+        "validation_loss_before": _mean(before),
+        "validation_loss": _mean(best),
         "epoch": float(epoch_kept),
         "alive": float((hits > 0).mean()),
     }
+
+
+def surely_lower(losses: NDArray[np.float64], before: NDArray[np.float64]) -> bool:
+    """Whether losses fell by more than chance explains: two standard errors of the mean fall.
+
+    Args:
+        losses: (V,), of validation examples.
+        before: (V,), of the same examples.
+    """
+    fall = before - losses
+    return len(fall) > 1 and fall.mean() > SURE * fall.std(ddof=1) / math.sqrt(len(fall))
 
 
 def _reseed_dead(
@@ -174,6 +192,10 @@ def _reseed_dead(
         prototypes[concept, prototype] = chosen
         with torch.no_grad():
             network.prototypes[concept, prototype] = torch.from_numpy(chosen)
+
+
+def _mean(losses: NDArray[np.float64]) -> float:
+    return float(losses.sum() / max(len(losses), 1))
 
 
 def _snapshot(network: CSRNetwork) -> dict[str, Tensor]:
