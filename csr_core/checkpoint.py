@@ -281,6 +281,8 @@ def _build(values: object, concepts: int, classes: int) -> CSRNetwork:
             raise ValueError("std must be positive")
         if not isinstance(config.backbone, str) or "/" in config.backbone or ":" in config.backbone:
             raise ValueError("the backbone must be a plain timm model name")
+        if not isinstance(config.mirrored, bool):
+            raise ValueError("mirrored must be true or false")
         return CSRNetwork(config)
     except (TypeError, ValueError, KeyError, ArithmeticError, RuntimeError) as error:
         raise CheckpointError(f"config.json describes no network: {str(error)[:200]}.") from error

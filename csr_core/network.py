@@ -33,6 +33,7 @@ class NetworkConfig:
         projection: D, channels of the projected space.
         mean: channel means of the images in [0, 1] that the backbone expects.
         std: channel standard deviations that it expects.
+        mirrored: whether a fitted network looks at the mirror image as well, at twice the time.
 
     Raises:
         ValueError: if the patches don't fit the input, or the projection is too small.
@@ -47,6 +48,7 @@ class NetworkConfig:
     projection: int = 128
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
+    mirrored: bool = False
 
     def __post_init__(self) -> None:
         if self.projection < 4:
@@ -106,13 +108,20 @@ class CSRNetwork(nn.Module):
     def features(self, image: Tensor) -> Tensor:
         """Run the backbone.
 
+        In evaluation mode a `mirrored` network takes the mean of what it finds in the image and,
+        put back in place, in its mirror image: what is found by chance is not found in both.
+
         Args:
             image: (B, 3, H₀, W₀), RGB in [0, 1].
 
         Returns:
             f, (B, C, H, W).
         """
-        return self.backbone((image - self.mean) / self.std)[-1]
+        image = (image - self.mean) / self.std
+        if self.training or not self.config.mirrored:
+            return self.backbone(image)[-1]
+        seen, mirrored = self.backbone(torch.cat([image, image.flip(-1)]))[-1].chunk(2)
+        return (seen + mirrored.flip(-1)) / 2
 
     def reason(self, features: Tensor) -> CSROutput:
         """Everything after the backbone.

@@ -457,6 +457,7 @@ class TestHostileConfiguration:
             {"output_stride": 0},
             {"output_stride": 3},
             {"output_stride": True},
+            {"mirrored": "no"},
             {"prototypes": 10**9},
             {"prototypes": 0},
             {"projection": 10**9},

@@ -1,6 +1,7 @@
 """Eqs. 1-5 and 10 on tensors small enough to work out by hand, and the shapes of the network."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -206,6 +207,20 @@ class TestNetwork:
             [(image[:, 0] - 0.1) / 0.5, (image[:, 1] - 0.2) / 0.25, (image[:, 2] - 0.3) / 0.2], 1
         )
         assert torch.allclose(changed.features(image), changed.backbone(by_hand)[-1], atol=1e-5)
+
+    def test_a_mirrored_network_takes_the_mean_of_an_image_and_its_mirror_image(self):
+        torch.manual_seed(0)
+        both = CSRNetwork(replace(TINY, mirrored=True))
+        image = torch.rand(2, 3, 64, 64)
+        single = both.backbone
+        assert torch.equal(both.eval().features(image).flip(-1), both.features(image.flip(-1)))
+        seen, other = (single((view - 0.5) / 0.5)[-1] for view in (image, image.flip(-1)))
+        assert torch.allclose(both.features(image), (seen + other.flip(-1)) / 2, atol=1e-5)
+        assert not torch.allclose(seen, other.flip(-1), atol=1e-2)
+        # While it is fitted it looks at the views it is shown, each by itself.
+        single.eval()
+        both.training = True
+        assert torch.allclose(both.features(image), seen, atol=1e-5)
 
     @pytest.mark.parametrize("size", [100, 8, 0, -64])
     def test_an_input_that_is_no_whole_number_of_patches_is_refused(self, size):

@@ -117,6 +117,7 @@ def build_network(dataset: Dataset, recipe: Recipe, seed: int) -> CSRNetwork:
             projection=recipe.projection,
             mean=mean,
             std=std,
+            mirrored=recipe.mirrored,
         )
     )
     if recipe.weights == "imagenet":

@@ -29,6 +29,7 @@ class Recipe:
             in stage 1, fewer the blocks before; against learning the images by heart.
         any_orientation: whether an image means the same turned and mirrored; if not, it is only
             mirrored left to right and turned by a few degrees.
+        mirrored: whether the fitted network looks at each image's mirror image as well.
         prototype_epochs: passes over the concept vectors in stage 2.
         concept_dropout: copies of the training images, each with some concepts rejected or
             confirmed as their labels say, that the task head is fitted to as well, so that correct
@@ -54,6 +55,7 @@ class Recipe:
     region_weight: float = 0.0
     drop_path: float = 0.2
     any_orientation: bool = True
+    mirrored: bool = False
     prototype_epochs: int = 20
     concept_dropout: int = 0
     validation: float = 0.15
@@ -83,7 +85,12 @@ PRESETS: dict[str, Recipe] = {
     "phantom": Recipe(epochs=7, prototypes=20, diagnosis_weight=0.0, region_weight=1.0),
     # Few images: small batches make steps enough of them, and few prototypes find examples.
     "xray": Recipe(
-        image_size=320, any_orientation=False, batch=8, diagnosis_weight=0.0, prototypes=40
+        image_size=320,
+        any_orientation=False,
+        mirrored=True,
+        batch=8,
+        diagnosis_weight=0.0,
+        prototypes=40,
     ),
     "quick": Recipe(
         epochs=1, prototypes=4, projection=16, prototype_epochs=2, image_size=64, batch=16
