@@ -67,6 +67,7 @@ function makePanel(ref, on) {
     const similarity = make("span", { className: "num" });
     const share = make("i");
     const contribution = make("span", { className: "num" });
+    const parts = make("span", { className: "parts" });
     const confirm = buildCall(index, "confirm", "✓", name);
     const reject = buildCall(index, "reject", "✕", name);
     const choose = make("button", {
@@ -84,10 +85,11 @@ function makePanel(ref, on) {
       similarity,
       make("span", { className: "ledger", "aria-hidden": "true" }, share),
       contribution,
-      make("span", { className: "calls" }, confirm, reject)
+      make("span", { className: "calls" }, confirm, reject),
+      parts
     );
     row.addEventListener("click", () => on.concept(index));
-    return { row, choose, link, before, now, similarity, share, contribution, confirm, reject };
+    return { row, choose, link, before, now, similarity, share, contribution, confirm, reject, parts };
   }
 
   function updateDiagnoses({ entry, answer, diagnosis, paper }) {
@@ -120,13 +122,18 @@ function makePanel(ref, on) {
     concepts.forEach((part, index) => {
       const share = answer.verdict.contributions[diagnosis][index];
       const reach = Math.min(Math.abs(share) / entry.contributionScale, 1) * 50;
+      const answered = answer.verdict.answers[diagnosis][index];
+      const parts = answered
+        ? `image ${signed(share - answered)}, your answer ${signed(answered)}`
+        : "";
       const place = (value) => 7 + 86 * Math.min(Math.max(value, 0), 1);
       part.row.classList.toggle("chosen", index === concept);
       part.choose.setAttribute("aria-pressed", index === concept);
       part.row.setAttribute(
         "aria-label",
         `${plain(entry.concepts[index])}: similarity ${figure(before[index])} before, ` +
-          `${figure(now[index])} now, contribution ${signed(share)}`
+          `${figure(now[index])} now, contribution ${signed(share)}` +
+          (parts && `: ${parts}`)
       );
       part.before.style.left = place(before[index]) + "%";
       part.now.style.left = place(now[index]) + "%";
@@ -138,8 +145,7 @@ function makePanel(ref, on) {
       part.share.style.left = (share < 0 ? 50 - reach : 50) + "%";
       part.share.style.right = (share < 0 ? 50 : 50 - reach) + "%";
       part.contribution.textContent = signed(share);
-      const answered = answer.verdict.answers[diagnosis][index];
-      part.contribution.title = answered ? `${signed(answered)} of it is your answer` : "";
+      part.parts.textContent = parts;
       part.confirm.setAttribute("aria-pressed", step.calls[index] === "confirm");
       part.reject.setAttribute("aria-pressed", step.calls[index] === "reject");
     });

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.sync_api import Browser, expect
 from visit import Server, Studio
 
@@ -103,15 +104,24 @@ def test_an_answer_that_is_weighed_leaves_picture_and_similarities_as_they_are(s
     assert not inked(studio)
     assert studio.overlay() == overlay
     before, after = (
-        [re.search(r"now, contribution (\S+)", line) for line in lines]
+        [re.search(r"now, contribution ([+−][\d.]+)", line) for line in lines]
         for lines in (numbers, studio.numbers())
     )
     changed = [
         one and other and one[1] != other[1] for one, other in zip(before, after, strict=True)
     ]
     assert sum(map(bool, changed)) == 1
-    title = studio.page.locator(".concept").nth(1).locator(".num").last.get_attribute("title")
-    assert re.fullmatch(r"[+−]\d\.\d\d of it is your answer", title or "")
+    row = studio.page.locator(".concept").nth(1)
+    said = row.locator(".parts").inner_text()
+    parts = re.fullmatch(r"image ([+−]\d\.\d\d), your answer ([+−]\d\.\d\d)", said)
+    assert parts
+    whole, image, answer = (
+        float(number.replace("−", "-"))
+        for number in (row.locator(".num").last.inner_text(), *parts.groups())
+    )
+    assert whole == pytest.approx(image + answer, abs=0.011)
+    assert said in (row.get_attribute("aria-label") or "")
+    assert studio.page.locator(".concept .parts:not(:empty)").count() == 1
     similarity = re.compile(r"similarity (\S+) before, (\S+) now")
     shown = [found for line in studio.numbers() if (found := similarity.search(line))]
     assert shown and all(found[1] == found[2] for found in shown)
