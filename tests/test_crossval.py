@@ -125,11 +125,18 @@ def test_the_summary_has_a_line_for_each_fold_the_whole_and_the_differences(resu
             assert f"{name.replace('_', ' ')} {figures[name]['macro_f1']:.4f}" in line
     assert lines[3].startswith("CSR minus black box: ")
     assert lines[4].startswith("CSR minus concept bottleneck: ")
-    reviews = lines[5:13]
-    assert all(line.startswith("reader, ") for line in reviews)
+    reviews = [line for line in lines if line.startswith("reader, ")]
+    assert lines[5 : 5 + len(reviews)] == reviews
+    assert len(reviews) == sum(
+        len(result[kind][semantics])
+        for kind in ("reviews", "marks")
+        for semantics in ("calibrated", "paper")
+    )
     change = result["reviews"]["paper"]["margin 0.3"]["macro_f1_change"]
     assert any(f"paper, margin 0.3: {change:+.4f}" in line for line in reviews)
-    assert "random point" in lines[13]
+    change = result["marks"]["calibrated"]["suppress outside"]["macro_f1_change"]
+    assert any(f"calibrated, suppress outside: {change:+.4f}" in line for line in reviews)
+    assert "random point" in lines[5 + len(reviews)]
 
 
 def test_all_of_it_is_json(result):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from csr_core.atlas import Atlas
 from csr_core.datasets import Dataset
 from csr_core.evaluation import observe
 from csr_core.evidence import Semantics
@@ -17,12 +18,14 @@ from csr_core.figures import Observations, observed_figures
 from csr_core.files import atomic_target, read_json, write_json_atomic
 from csr_core.inference import run_network
 from csr_core.metrics import PointingGame
+from csr_core.reasoner import Reasoner
 from csr_core.splits import stratified_folds, stratified_split
 from csr_core.training.claims import claim_folder
 from csr_core.training.concept_model import MARGIN
+from csr_core.training.fold_marks import mark_figures, review_marks
 from csr_core.training.fold_review import review_figures
 from csr_core.training.images import square_images
-from csr_core.training.pipeline import fit_model
+from csr_core.training.pipeline import TrainedModel, fit_model
 from csr_core.training.recipe import Recipe
 from csr_core.training.roles import Roles
 
@@ -54,7 +57,8 @@ def cross_validate(
 
     Returns:
         JSON values: `pooled`, the figures of all images together as judged out of fold;
-        `reviews`, what a simulated reader's edits are worth, see `fold_review`; `by_fold`, the
+        `reviews`, what a simulated reader's answers are worth, see `fold_review`; `marks`, what
+        marks on patches are worth where regions are known, see `fold_marks`; `by_fold`, the
         figures of each fold with its training stages; and the protocol.
 
     Raises:
@@ -79,6 +83,7 @@ def cross_validate(
         "reviews": review_figures(
             scored_folds(work, folds), dataset.concept_labels, dataset.diagnoses
         ),
+        "marks": mark_figures(pooled),
         "by_fold": [
             observed_figures(_observations(part), *names)
             | read_json(_record(work, fold), MAX_JSON_BYTES)
@@ -120,7 +125,8 @@ def summary(result: dict[str, Any]) -> list[str]:
             f"CSR minus {other}: {difference['macro_f1']:+.4f} ({low:+.4f} to {high:+.4f})"
         )
     for semantics in get_args(Semantics):
-        for name, review in result["reviews"][semantics].items():
+        reviews = result["reviews"][semantics] | result["marks"].get(semantics, {})
+        for name, review in reviews.items():
             low, high = review["interval"]
             lines.append(
                 f"reader, {semantics}, {name}: {review['macro_f1_change']:+.4f} ({low:+.4f} to "
@@ -163,8 +169,9 @@ def _run_fold(
     model = fit_model(dataset, roles, recipe, seed, place)
     outputs = run_network(model.network, dataset, roles.held)
     seen = observe(outputs, model.network, model.profiles, model.baselines, dataset, roles.held)
+    marks = review_marks(_reasoner(model, dataset), dataset, roles.held)
     with atomic_target(work / f"fold{fold}.npz") as temporary:
-        np.savez(temporary, **_arrays(seen))
+        np.savez(temporary, **(_arrays(seen) | marks))
     weight, bias = (tensor.numpy() for tensor in model.network.task_head.folded())
     assert model.answers is not None  # `fit_model` learns them
     with atomic_target(work / f"fold{fold}-scores.npz") as temporary:
@@ -183,6 +190,20 @@ def _run_fold(
         )
     write_json_atomic(_record(work, fold), {"stages": model.stages})
     shutil.rmtree(place)
+
+
+def _reasoner(model: TrainedModel, dataset: Dataset) -> Reasoner:
+    """The model as an app would have it, but for the atlas, which reasoning doesn't need."""
+    return Reasoner(
+        network=model.network,
+        concepts=dataset.concepts,
+        classes=dataset.classes,
+        profiles=model.profiles,
+        atlas=Atlas([]),
+        card={},
+        model_hash="",
+        answers=model.answers,
+    )
 
 
 def _record(work: Path, fold: int) -> Path:
