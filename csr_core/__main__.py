@@ -35,6 +35,10 @@ RegionWeight = Annotated[
     float | None,
     typer.Option(help="Weight of masks and boxes in stage 1; 0 trains on labels alone."),
 ]
+LesionWeight = Annotated[
+    float | None,
+    typer.Option(help="Weight of lesion outlines in stage 1; 0 leaves them out."),
+]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same model.")]
 
 
@@ -50,6 +54,7 @@ def train(
     epochs: Epochs = None,
     weights: Weights = None,
     region_weight: RegionWeight = None,
+    lesion_weight: LesionWeight = None,
     seed: Seed = 0,
     holdout: Annotated[
         float, typer.Option(help="Share of split train kept from all fitting, to measure on.")
@@ -95,7 +100,9 @@ def train(
     if not 0 <= holdout < 1:
         raise _refusal(f"--holdout is a share from 0 to 1, not {holdout}.")
     try:
-        recipe = _recipe(preset, backbone, output_stride, epochs, weights, region_weight)
+        recipe = _recipe(
+            preset, backbone, output_stride, epochs, weights, region_weight, lesion_weight
+        )
         processes = Processes()
         with processes.main_first():
             dataset = load_dataset(data, check_images=processes.main)
@@ -223,6 +230,7 @@ def crossvalidate(
     epochs: Epochs = None,
     weights: Weights = None,
     region_weight: RegionWeight = None,
+    lesion_weight: LesionWeight = None,
     seed: Seed = 0,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write all figures to this file.")
@@ -244,7 +252,9 @@ def crossvalidate(
     from csr_core.training.fold_review import fold_curves
 
     try:
-        recipe = _recipe(preset, backbone, output_stride, epochs, weights, region_weight)
+        recipe = _recipe(
+            preset, backbone, output_stride, epochs, weights, region_weight, lesion_weight
+        )
         dataset = load_dataset(data, check_images=True)
         result = cross_validate(dataset, recipe, folds, seed, work)
         if json_file is not None:
@@ -326,6 +336,7 @@ def _recipe(
     epochs: int | None,
     weights: str | None,
     region_weight: float | None,
+    lesion_weight: float | None,
 ) -> "Recipe":
     """A preset with what was chosen otherwise.
 
@@ -344,6 +355,7 @@ def _recipe(
         "epochs": epochs,
         "weights": weights,
         "region_weight": region_weight,
+        "lesion_weight": lesion_weight,
     }
     return replace(PRESETS[preset], **{k: v for k, v in chosen.items() if v is not None})
 

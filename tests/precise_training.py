@@ -14,7 +14,7 @@ from csr_core.training import train
 
 # All losses, no rounding to half precision; of 46 images the last batch has one, so that of two
 # processes one has none.
-RECIPE = replace(QUICK, batch=15, region_weight=1.0, half_precision=False)
+RECIPE = replace(QUICK, batch=15, region_weight=1.0, lesion_weight=1.0, half_precision=False)
 
 
 def train_precisely(data: Path, out: Path) -> Path:

@@ -168,6 +168,7 @@ class TestTrainRefusals:
             (("--epochs", "-3"), "epochs is -3"),
             (("--region-weight", "-1"), "region_weight is -1.0"),
             (("--region-weight", "nan"), "region_weight is nan"),
+            (("--lesion-weight", "-2"), "lesion_weight is -2.0"),
         ],
     )
     def test_settings_no_run_can_have(self, phantom_folder, tmp_path, arguments, said):
@@ -194,16 +195,17 @@ class TestCrossvalidate:
     def test_it_prints_a_line_a_fold_and_writes_everything(self, phantom_folder, tmp_path):
         command = (
             "crossvalidate", "--data", phantom_folder, "--work", tmp_path / "work", *QUICK,
-            "--folds", 2, "--region-weight", 0.5,
+            "--folds", 2, "--region-weight", 0.5, "--lesion-weight", 0.25,
             "--json", tmp_path / "figures.json", "--picture", tmp_path / "curves.png",
         )  # fmt: skip
         first, again = invoke(*command), invoke(*command)
         assert first.exit_code == 0, first.output
         figures = json.loads((tmp_path / "figures.json").read_text())
         assert len(figures["by_fold"]) == figures["protocol"]["folds"] == 2
-        assert figures["protocol"]["recipe"]["region_weight"] == 0.5
+        recipe = figures["protocol"]["recipe"]
+        assert (recipe["region_weight"], recipe["lesion_weight"]) == (0.5, 0.25)
         assert f"CSR {figures['pooled']['macro_f1']:.4f}" in first.stdout
-        assert len(again.stdout.splitlines()) == 17
+        assert len(again.stdout.splitlines()) == 33
         assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
         assert first.stdout.endswith(again.stdout)
 

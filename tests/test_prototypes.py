@@ -19,17 +19,22 @@ class TestStage2:
     def test_whitening_by_hand(self):
         network = SimpleNamespace(projector=Projector(2, 2).eval())
         vectors = np.array([[7, 1], [7, -1], [3, 1], [3, -1]], np.float32)
-        stage2.whiten(network, vectors)
+        stage2.whiten(network, vectors, 0.1)
         linear = network.projector.whitening(torch.tensor([7.0, 1.0]).view(1, 2, 1, 1)).flatten()
         # Mean (5, 0), variances 16/3 and 4/3, shrunk by a tenth of their mean 10/3.
         expected = [2 / math.sqrt(17 / 3), 1 / math.sqrt(5 / 3)]
         assert linear.tolist() == pytest.approx(expected, rel=1e-5)
+        # Shrunk by all of their mean the stronger direction stays the stronger one.
+        stage2.whiten(network, vectors, 1.0)
+        weight = network.projector.whitening.weight[:, :, 0, 0]
+        expected = [1 / math.sqrt(26 / 3), 1 / math.sqrt(14 / 3)]
+        assert weight.diag().tolist() == pytest.approx(expected, rel=1e-5)
 
     def test_whitening_keeps_the_strongest_directions(self):
         rng = np.random.default_rng(0)
         vectors = rng.normal(size=(500, 3)).astype(np.float32) * (0.1, 5.0, 1.0)
         network = SimpleNamespace(projector=Projector(3, 2))
-        stage2.whiten(network, vectors)
+        stage2.whiten(network, vectors, 0.1)
         weight = network.projector.whitening.weight[:, :, 0, 0].abs()
         assert weight.argmax(dim=1).tolist() == [1, 2]
 

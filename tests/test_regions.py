@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from csr_core.training.regions import RegionLoss, Regions, read_regions, region_precision
+from csr_core.datasets import lesion_mask
+from csr_core.training.regions import (
+    RegionLoss,
+    Regions,
+    lesion_loss,
+    read_lesions,
+    read_regions,
+    region_precision,
+)
 
 
 class TestRegions:
@@ -52,6 +60,42 @@ class TestRegions:
         assert self.loss(left, masks, known) < 0.01
         assert self.loss(left, masks, known, mirrored) > 5
         assert self.loss(left.flip(-1), masks, known, mirrored) < 0.01
+
+
+class TestLesions:
+    def loss(self, logits, masks, known):
+        same = torch.tensor([[1.0, 0, 0], [0, 1, 0]]).expand(len(logits), 2, 3)
+        return lesion_loss(logits, masks, known, same)
+
+    def test_outlines_are_read_and_missing_ones_unknown(self, phantom, tmp_path):
+        lesions = read_lesions(phantom.select(range(3)))
+        assert lesions.known.all()
+        for row, image_id in enumerate(phantom.image_ids[:3]):
+            assert np.array_equal(lesions.masks[row, 0], lesion_mask(phantom, image_id, 64))
+        assert not read_lesions(replace(phantom.select(range(3)), root=tmp_path)).known.any()
+
+    def test_by_hand(self):
+        # Two by two patches: the upper ones lie in the lesion, the lower left one half.
+        masks = torch.zeros(1, 1, 64, 64, dtype=torch.bool)
+        masks[:, :, :32] = True
+        masks[:, :, 32:, :16] = True
+        logits = torch.tensor([[[[0.0, 3.0], [1.0, 0.0]]]])
+        # -log p of logits 0 and 3; half of logits 1 and -1 each; of logit 0 that it is not.
+        losses = [
+            math.log(2),
+            math.log(1 + math.exp(-3)),
+            (math.log(1 + math.exp(-1)) + math.log(1 + math.exp(1))) / 2,
+            math.log(2),
+        ]
+        found = self.loss(logits, masks, torch.ones(1, 1, dtype=torch.bool))
+        assert found.item() == pytest.approx(sum(losses) / 4, rel=1e-5)
+
+    def test_unknown_outlines_carry_no_gradient(self):
+        logits = torch.randn(2, 1, 4, 4, requires_grad=True)
+        masks = torch.ones(2, 1, 64, 64, dtype=torch.bool)
+        self.loss(logits, masks, torch.tensor([[True], [False]])).backward()
+        assert (logits.grad.abs().sum(dim=(1, 2, 3)) > 0).tolist() == [True, False]
+        assert self.loss(logits, masks, torch.zeros(2, 1, dtype=torch.bool)) == 0
 
 
 class TestRegionPrecision:

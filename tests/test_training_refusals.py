@@ -90,4 +90,5 @@ class TestRefusals:
 
     def test_a_projection_larger_than_the_features(self):
         with pytest.raises(ValueError, match="choose fewer"):
-            stage2.whiten(SimpleNamespace(projector=Projector(2, 3)), np.zeros((4, 2), np.float32))
+            network = SimpleNamespace(projector=Projector(2, 3))
+            stage2.whiten(network, np.zeros((4, 2), np.float32), 0.1)

@@ -39,7 +39,7 @@ from csr_core.training.state import (
     restore_optimizer,
     save_state,
 )
-from csr_core.training.targets import Targets, concept_model_loss, read_targets
+from csr_core.training.targets import Found, Targets, concept_model_loss, read_targets
 
 __all__ = ["train_concept_model"]
 
@@ -61,22 +61,22 @@ class ConceptModel(nn.Module):
             nn.Dropout(0.2), nn.Linear(channels, network.config.classes)
         )
         self.region_loss = RegionLoss(network.config.concepts) if with_regions else None
+        self.lesion_head = nn.Conv2d(channels, 1, kernel_size=1)
 
     def forward(
         self, image: Tensor, gather: Callable[[Tensor], Tensor] = lambda share: share
-    ) -> tuple[Tensor, Tensor]:
-        """Map images to concept activation maps and diagnosis logits.
+    ) -> Found:
+        """Find concepts, diagnoses and lesions in images.
 
         Args:
             image: (n, 3, H₀, W₀), a batch or a share of it.
             gather: makes batches of B of shares of n, see `Processes.gather`.
-
-        Returns:
-            cams (B, K, H, W) and logits (B, classes).
         """
         features = self.network.features(image)  # (n, C, H, W)
         cams = gather(self.network.concept_head(features))
-        return cams.float(), self.diagnosis_head(gather(features.mean(dim=(2, 3)))).float()
+        diagnosis_logits = self.diagnosis_head(gather(features.mean(dim=(2, 3))))
+        lesion_logits = gather(self.lesion_head(features))
+        return Found(cams.float(), diagnosis_logits.float(), lesion_logits.float())
 
 
 def train_concept_model(
@@ -167,10 +167,8 @@ def train_concept_model(
                 _quick(model, processes.device),
                 processes.pooled_batch_norm(),
             ):
-                cams, diagnosis_logits = model(image, partial(processes.gather, size=size))
-            loss = concept_model_loss(
-                cams, diagnosis_logits, targets, rows, views, model.region_loss, recipe
-            )
+                found = model(image, partial(processes.gather, size=size))
+            loss = concept_model_loss(found, targets, rows, views, model.region_loss, recipe)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             processes.average_gradients(model.parameters())
@@ -236,7 +234,7 @@ def _validate(
         )
         with _autocast(device, recipe):
             outputs.append(model(small.contiguous(memory_format=torch.channels_last)))
-    cams = torch.cat([maps for maps, _ in outputs]).cpu()  # (B, K, H, W)
+    cams = torch.cat([found.cams for found in outputs]).cpu()  # (B, K, H, W)
     figures = {
         "concept_precision": mean_average_precision(
             dataset.concept_labels[rows], cams.mean(dim=(2, 3)).numpy()
@@ -246,7 +244,7 @@ def _validate(
         figures["region_precision"] = region_precision(cams, targets.regions.of(rows))
     if recipe.diagnosis_weight:
         known = dataset.diagnoses[rows] >= 0
-        diagnosis_logits = torch.cat([logits for _, logits in outputs]).cpu().numpy()
+        diagnosis_logits = torch.cat([found.diagnosis_logits for found in outputs]).cpu().numpy()
         figures["macro_f1"] = macro_f1(
             dataset.diagnoses[rows][known],
             diagnosis_logits[known].argmax(axis=1),

@@ -156,7 +156,7 @@ def fit_model(
     started = time.monotonic()
     features = cache_features(network, dataset, work / "features.npy")
     vectors, concepts = present_vectors(features, dataset, roles.fit)
-    whiten(network, sample_patches(features, roles.fit, seed))
+    whiten(network, sample_patches(features, roles.fit, seed), recipe.shrinkage)
     initialise_prototypes(network, vectors, concepts, seed)
     stages["stage2"] = {"seconds": time.monotonic() - started}
     fit_task_head = partial(_fit, dataset=dataset, roles=roles)

@@ -27,7 +27,7 @@ SURE = 2.0
 """Standard errors by which validation must be better for the prototypes to be given up."""
 
 
-def whiten(network: CSRNetwork, patches: NDArray[np.float32]) -> None:
+def whiten(network: CSRNetwork, patches: NDArray[np.float32], shrinkage: float) -> None:
     """Set the projector to a whitening of training patches, its blocks to the identity.
 
     Patches, not concept vectors: these are averages, hardly vary where patches do, and whitening
@@ -37,6 +37,7 @@ def whiten(network: CSRNetwork, patches: NDArray[np.float32]) -> None:
     Args:
         network: its projector is changed in place.
         patches: (N, C), features of patches drawn from the training images.
+        shrinkage: see `Recipe.shrinkage`.
 
     Raises:
         ValueError: if the features have fewer channels than the projected space.
@@ -52,7 +53,7 @@ def whiten(network: CSRNetwork, patches: NDArray[np.float32]) -> None:
     values, directions = values[::-1][:D].clip(min=0), directions[:, ::-1][:, :D]
     # An eigenvector has no sign of its own; fixing it makes the result the same everywhere.
     directions = directions * np.sign(directions[np.abs(directions).argmax(axis=0), np.arange(D)])
-    weight = (directions / np.sqrt(values + 0.1 * values.mean() + 1e-12)).T  # (D, C)
+    weight = (directions / np.sqrt(values + shrinkage * values.mean() + 1e-12)).T  # (D, C)
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(weight)[:, :, None, None])
         layer.bias.copy_(torch.from_numpy(-weight @ mean))

@@ -25,11 +25,15 @@ class Recipe:
             on concepts alone, as in the paper.
         region_weight: weight of region supervision in stage 1, where the data set has masks or
             boxes; 0 trains on image labels alone, as in the paper.
+        lesion_weight: weight of finding the lesion in stage 1, where its outline is known; the
+            features learn what is lesion and what is skin.
         drop_path: share of the images of a batch that skip the last residual block of the backbone
             in stage 1, fewer the blocks before; against learning the images by heart.
         any_orientation: whether an image means the same turned and mirrored; if not, it is only
             mirrored left to right and turned by a few degrees.
         mirrored: whether the fitted network looks at each image's mirror image as well.
+        shrinkage: added to the variances that whitening divides by, as a share of their mean; more
+            of it leaves strong directions stronger.
         prototype_epochs: passes over the concept vectors in stage 2.
         concept_dropout: copies of the training images, each with some concepts rejected or
             confirmed as their labels say, that the task head is fitted to as well, so that correct
@@ -53,9 +57,11 @@ class Recipe:
     weight_decay: float = 0.02
     diagnosis_weight: float = 1.0
     region_weight: float = 0.0
+    lesion_weight: float = 0.0
     drop_path: float = 0.2
     any_orientation: bool = True
     mirrored: bool = False
+    shrinkage: float = 0.1
     prototype_epochs: int = 20
     concept_dropout: int = 0
     validation: float = 0.15
@@ -71,8 +77,9 @@ class Recipe:
                 f"An image of {self.image_size} px can't be cut into patches of "
                 f"{self.output_stride} px; choose a size that is a multiple of the stride."
             )
-        if not 0 <= self.region_weight < math.inf:
-            raise ValueError(f"region_weight is {self.region_weight}; it is 0 or more.")
+        for name in ("region_weight", "lesion_weight", "shrinkage"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}; it is 0 or more.")
         if not 0 <= self.drop_path < 1:
             raise ValueError(f"drop_path is {self.drop_path}; it is a share from 0 to below 1.")
         if not 0 < self.validation < 1:
@@ -80,7 +87,7 @@ class Recipe:
 
 
 PRESETS: dict[str, Recipe] = {
-    "dermoscopy": Recipe(),
+    "dermoscopy": Recipe(lesion_weight=1.0, shrinkage=1.0),
     "paper": Recipe(diagnosis_weight=0.0),
     "phantom": Recipe(epochs=7, prototypes=20, diagnosis_weight=0.0, region_weight=1.0),
     # Few images: small batches make steps enough of them, and few prototypes find examples.

@@ -1,4 +1,8 @@
-"""Region supervision: where boxes or masks exist, they teach stage 1 where to look."""
+"""Region supervision: where boxes or masks exist, they teach stage 1 where to look.
+
+Those of a concept teach its activation map. The outline of the lesion, in which all concepts lie,
+teaches the features they share.
+"""
 
 from dataclasses import dataclass
 
@@ -10,10 +14,17 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from csr_core.datasets import Dataset, region_mask
+from csr_core.datasets import Dataset, lesion_mask, region_mask
 from csr_core.training.images import warp
 
-__all__ = ["RegionLoss", "Regions", "read_regions", "region_precision"]
+__all__ = [
+    "RegionLoss",
+    "Regions",
+    "lesion_loss",
+    "read_lesions",
+    "read_regions",
+    "region_precision",
+]
 
 SIZE = 64
 """Side of the stored regions: finer than any patch grid, small enough to keep in memory."""
@@ -26,7 +37,7 @@ POSITIVE_WEIGHT = 6.0
 
 @dataclass(frozen=True, eq=False)
 class Regions:
-    """Where each concept is seen.
+    """Where each concept is seen, or the lesion as if it were the only one.
 
     Attributes:
         masks: (N, K, SIZE, SIZE) bool.
@@ -50,6 +61,17 @@ def read_regions(dataset: Dataset) -> Regions:
         region = region_mask(dataset, dataset.concepts[concept], dataset.image_ids[row], SIZE)
         if region is not None:
             masks[row, concept], known[row, concept] = region, True
+    return Regions(masks, known)
+
+
+def read_lesions(dataset: Dataset) -> Regions:
+    """Gather the outlines of the lesions of a data set, N regions of K = 1."""
+    N = len(dataset)
+    masks, known = np.zeros((N, 1, SIZE, SIZE), dtype=bool), np.zeros((N, 1), dtype=bool)
+    for row, image_id in enumerate(tqdm(dataset.image_ids, "lesions", leave=False)):
+        outline = lesion_mask(dataset, image_id, SIZE)
+        if outline is not None:
+            masks[row, 0], known[row, 0] = outline, True
     return Regions(masks, known)
 
 
@@ -91,6 +113,23 @@ class RegionLoss(nn.Module):
         return (losses * counted).sum() / counted.sum().clamp(min=1)
 
 
+def lesion_loss(logits: Tensor, masks: Tensor, known: Tensor, views: Tensor) -> Tensor:
+    """Binary cross-entropy between the share of each patch that is lesion and what was found.
+
+    Args:
+        logits: (B, 1, H, W), of the views.
+        masks: (B, 1, SIZE, SIZE), outlines in the images, 0 or 1.
+        known: (B, 1) bool; the others carry no gradient.
+        views: (B, 2, 3), how the images were turned.
+
+    Returns:
+        Mean over the patches of known lesions; 0 where none is known.
+    """
+    coverage = _coverage(masks, views, logits.shape[-1])
+    losses = F.binary_cross_entropy_with_logits(logits, coverage, reduction="none")
+    return (losses.mean(dim=(2, 3)) * known).sum() / known.sum().clamp(min=1)
+
+
 def region_precision(cams: Tensor, regions: Regions) -> float:
     """How well activation maps tell the patches of a concept's regions from all others.
 
@@ -118,6 +157,11 @@ def _patches(masks: Tensor, known: Tensor, views: Tensor, side: int) -> tuple[Te
 
     Those at the edge of a region, and those of unknown regions, don't count.
     """
-    coverage = F.avg_pool2d(warp(masks.float(), views, side * SAMPLES), SAMPLES)
+    coverage = _coverage(masks, views, side)
     clear = (coverage >= 0.5) | (coverage <= 0.05)
     return coverage >= 0.5, known[:, :, None, None] & clear
+
+
+def _coverage(masks: Tensor, views: Tensor, side: int) -> Tensor:
+    """Share of each patch that regions cover, (B, K, H, W) in [0, 1]."""
+    return F.avg_pool2d(warp(masks.float(), views, side * SAMPLES), SAMPLES)
