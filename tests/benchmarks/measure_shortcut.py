@@ -1,7 +1,8 @@
 """Measure what a shortcut costs, and how much of that edits and discarded prototypes bring back.
 
     python tests/benchmarks/measure_shortcut.py --work DIR [--shortcut ARTEFACT:CLASS:RATE:RATE]
-                                                [--count N] [--tests N] [--epochs N] [--seed N]
+                                                [--preset NAME] [--epochs N]
+                                                [--count N] [--tests N] [--seed N]
 
 A phantom is trained on whose artefact is tied to a diagnosis. Two test sets show the same lesions:
 in one the artefact is tied as in training, in the other it lies on half of all images, whatever
@@ -214,13 +215,14 @@ def main() -> None:
     parser.add_argument("--shortcut", default="patches:melanoma:1:0")
     parser.add_argument("--count", type=int, default=600, help="training images")
     parser.add_argument("--tests", type=int, default=400, help="images of each test set")
+    parser.add_argument("--preset", choices=PRESETS, default="dermoscopy")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     started = time.monotonic()
     shortcut, seed = parse_shortcut(arguments.shortcut), arguments.seed
     recipe = replace(
-        PRESETS["dermoscopy"], epochs=arguments.epochs, prototype_epochs=PROTOTYPE_EPOCHS
+        PRESETS[arguments.preset], epochs=arguments.epochs, prototype_epochs=PROTOTYPE_EPOCHS
     )
     place = Place(arguments.work)
     prepare(place, shortcut, recipe, arguments.count, arguments.tests, seed)
