@@ -23,6 +23,7 @@ from csr_core.checkpoint import load_checkpoint, save_checkpoint
 from csr_core.datasets import load_image, region_mask
 from csr_core.datasets.regions import Box
 from csr_core.files import read_json
+from csr_core.network import CSRNetwork
 from csr_core.training import fine_tune, train
 from csr_core.training.features import FrozenFeatures, marked_vectors
 from csr_core.training.heads import LinearHead, fit_head, tune_head
@@ -326,6 +327,18 @@ class TestOtherWays:
         assert metrics["protocol"]["recipe"]["region_weight"] == 1
         assert set(metrics["tuned"]["before"].values()) == {None}
         assert metrics["tuned"]["after"]["macro_f1"] is not None
+
+    def test_features_are_looked_at_and_whitened_as_by_the_parent(self, phantom, parent, tmp_path):
+        checkpoint = load_checkpoint(parent)
+        network = CSRNetwork(replace(checkpoint.network.config, mirrored=True))
+        network.load_state_dict(checkpoint.network.state_dict())
+        metrics = {"protocol": {"recipe": {"shrinkage": 0.75}}}
+        checkpoint = replace(checkpoint, network=network, metrics=metrics)
+        dataset = phantom.select(phantom.rows_of("train"))
+        folder = fine_tune(checkpoint, dataset, tmp_path / "model", stage1=True)
+        assert csr_core.load(folder).network.config.mirrored
+        recipe = read_json(folder / "metrics.json", 10**6)["protocol"]["recipe"]
+        assert (recipe["mirrored"], recipe["shrinkage"]) == (True, 0.75)
 
     def test_other_classes_get_a_head_of_their_own(self, phantom, parent, tmp_path):
         other = replace(phantom.select(phantom.rows_of("train")), classes=("a", "b", "c"))

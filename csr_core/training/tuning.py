@@ -199,7 +199,10 @@ def _tuned(
 def _recipe(parent: Checkpoint) -> Recipe:
     """The settings the parent was trained with, as far as they are of use here."""
     usual = Recipe()
-    names = ("diagnosis_weight", "any_orientation", "concept_dropout", "batch", "half_precision")
+    names = (
+        "diagnosis_weight", "any_orientation", "concept_dropout", "batch", "half_precision",
+        "shrinkage",
+    )  # fmt: skip
     match parent.metrics:
         case {"protocol": {"recipe": dict(told)}}:
             known = {n: told[n] for n in names if type(told.get(n)) is type(getattr(usual, n))}
@@ -212,6 +215,7 @@ def _recipe(parent: Checkpoint) -> Recipe:
         image_size=config.image_size,
         prototypes=config.prototypes,
         projection=config.projection,
+        mirrored=config.mirrored,
         epochs=TUNING_EPOCHS,
         learning_rate=TUNING_RATE,
         region_weight=1.0,
