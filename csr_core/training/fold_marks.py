@@ -15,7 +15,7 @@ from csr_core.reasoner import Reasoner
 from csr_core.review_worth import worth
 from csr_core.revision import Revision
 from csr_core.safety import UNDECIDED_MARGIN
-from csr_core.spatial_review import Mark, known_regions, review_spatially, spatial_edits
+from csr_core.spatial_review import Mark, known_regions, spatial_edits
 
 __all__ = ["mark_figures", "review_marks"]
 
@@ -50,27 +50,27 @@ def review_marks(
         it and the number of edits, (N, 2); nothing of reviews that the data set has no regions for.
     """
     grid = reasoner.grid
-    regions = {int(row): known_regions(dataset, row, grid) for row in rows}
+    regions = [known_regions(dataset, row, grid) for row in rows]
     reviews = {
-        name: {row: spatial_edits(known, marks, grid) for row, known in regions.items()}
+        name: [spatial_edits(known, marks, grid) for known in regions]
         for name, marks in REVIEWS.items()
     }
-    reviews = {name: edits for name, edits in reviews.items() if any(edits.values())}
+    reviews = {name: edits for name, edits in reviews.items() if any(edits)}
+    if not reviews:
+        return {}
     found = {
         (semantics, name): np.zeros((len(rows), 2), dtype=np.int64)
         for semantics in get_args(Semantics)
         for name in reviews
     }
-    for place, row in enumerate(tqdm(regions, "marks", unit="image", disable=not reviews)):
-        if not reviews or dataset.diagnoses[row] < 0:
+    for place, row in enumerate(tqdm(rows, "marks", unit="image")):
+        if dataset.diagnoses[row] < 0:
             continue
         case = reasoner.encode(load_image(dataset, row))
         for (semantics, name), seen in found.items():
-            edits_of = reviews[name].__getitem__
-            revision = review_spatially(
-                reasoner, [(row, case)], edits_of, dataset.diagnoses, semantics
-            )
-            seen[place] = revision.after[0], revision.edits[0]
+            edits = reviews[name][place]
+            said = reasoner.reason(case, edits, semantics).probabilities.argmax()
+            seen[place] = said, len(edits)
     return {f"marks/{semantics}/{name}": seen for (semantics, name), seen in found.items()}
 
 

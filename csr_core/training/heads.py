@@ -21,6 +21,7 @@ __all__ = [
     "class_weights",
     "concept_dropout",
     "fit_head",
+    "mean_loss",
     "measure_profiles",
     "set_task_head",
     "task_head_of",
@@ -55,8 +56,8 @@ class LinearHead:
 
     @property
     def loss(self) -> float:
-        """Mean of the losses, 0 where there are none."""
-        return float(self.losses.sum() / max(len(self.losses), 1))
+        """Mean of the losses."""
+        return mean_loss(self.losses)
 
     def logits(self, inputs: NDArray[np.floating]) -> NDArray[np.float64]:
         """Map inputs (N, F) to logits (N, classes)."""
@@ -137,6 +138,11 @@ def fit_head(
         bias=best.bias / temperature,
         validation=macro_f1(known, logits.argmax(axis=1), classes),
     )
+
+
+def mean_loss(losses: NDArray[np.float64]) -> float:
+    """Mean of losses (V,), 0 where there are none."""
+    return float(losses.sum() / max(len(losses), 1))
 
 
 def class_weights(targets: NDArray[np.int64], classes: int) -> NDArray[np.float64]:

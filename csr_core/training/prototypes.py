@@ -14,6 +14,7 @@ from tqdm import tqdm
 from csr_core.atlas import prototype_hits
 from csr_core.losses import multi_prototype_contrastive_loss
 from csr_core.network import CSRNetwork
+from csr_core.training.heads import mean_loss
 from csr_core.training.recipe import Recipe
 
 __all__ = ["initialise_prototypes", "project_vectors", "surely_lower", "train_prototypes", "whiten"]
@@ -153,14 +154,14 @@ def train_prototypes(
         if epoch % CHECK_EVERY == 0 or epoch == recipe.prototype_epochs:
             _reseed_dead(network, vectors, concepts, rng)
             losses = judge()
-            if losses.sum() < best.sum() and surely_lower(losses, before):
+            if mean_loss(losses) < mean_loss(best) and surely_lower(losses, before):
                 best, kept, epoch_kept = losses, _snapshot(network), epoch
     network.load_state_dict(kept, strict=False)
     projected = project_vectors(network, vectors)
     hits = prototype_hits(projected, concepts, _unit_prototypes(network))
     return {
-        "validation_loss_before": _mean(before),
-        "validation_loss": _mean(best),
+        "validation_loss_before": mean_loss(before),
+        "validation_loss": mean_loss(best),
         "epoch": float(epoch_kept),
         "alive": float((hits > 0).mean()),
     }
@@ -193,10 +194,6 @@ def _reseed_dead(
         prototypes[concept, prototype] = chosen
         with torch.no_grad():
             network.prototypes[concept, prototype] = torch.from_numpy(chosen)
-
-
-def _mean(losses: NDArray[np.float64]) -> float:
-    return float(losses.sum() / max(len(losses), 1))
 
 
 def _snapshot(network: CSRNetwork) -> dict[str, Tensor]:
