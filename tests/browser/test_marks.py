@@ -128,6 +128,12 @@ def test_an_answer_that_is_weighed_leaves_picture_and_similarities_as_they_are(s
     studio.press("e")
     studio.page.mouse.click(*studio.centre(5, 5))
     assert "no mark" in studio.toast()
+    studio.press("p")  # the words are part of what a room should be able to read
+    words = row.locator(".parts")
+    assert words.evaluate("node => parseFloat(getComputedStyle(node).fontSize)") >= 16
+    left, name = words.bounding_box(), row.locator(".name").bounding_box()
+    assert left and name and left["x"] == pytest.approx(name["x"], abs=1)
+    studio.press("p")
     studio.after(lambda: studio.page.select_option("[data-ref=semantics]", "paper"))
     assert inked(studio)
 
