@@ -48,7 +48,9 @@ class Page:
         self.connection = http.client.HTTPConnection(address, timeout=120)
         with urllib.request.urlopen(url + "config") as answer:
             components = json.load(answer)["components"]
-        (self.component,) = (part["id"] for part in components if part["type"] == "html")
+        (self.component,) = (
+            part["id"] for part in components if "start" in part["props"].get("server_fns", ())
+        )
         self.session = uuid.uuid4().hex
         self.times = times
 
