@@ -39,6 +39,10 @@ LesionWeight = Annotated[
     float | None,
     typer.Option(help="Weight of lesion outlines in stage 1; 0 leaves them out."),
 ]
+SelectOn = Annotated[
+    str | None,
+    typer.Option(help="Split to select on, such as val; if not given, a share of split train."),
+]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same model.")]
 
 
@@ -55,6 +59,7 @@ def train(
     weights: Weights = None,
     region_weight: RegionWeight = None,
     lesion_weight: LesionWeight = None,
+    select_on: SelectOn = None,
     seed: Seed = 0,
     holdout: Annotated[
         float, typer.Option(help="Share of split train kept from all fitting, to measure on.")
@@ -101,7 +106,14 @@ def train(
         raise _refusal(f"--holdout is a share from 0 to 1, not {holdout}.")
     try:
         recipe = _recipe(
-            preset, backbone, output_stride, epochs, weights, region_weight, lesion_weight
+            preset,
+            backbone=backbone,
+            output_stride=output_stride,
+            epochs=epochs,
+            weights=weights,
+            region_weight=region_weight,
+            lesion_weight=lesion_weight,
+            select_on=select_on,
         )
         processes = Processes()
         with processes.main_first():
@@ -231,6 +243,7 @@ def crossvalidate(
     weights: Weights = None,
     region_weight: RegionWeight = None,
     lesion_weight: LesionWeight = None,
+    select_on: SelectOn = None,
     seed: Seed = 0,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write all figures to this file.")
@@ -253,7 +266,14 @@ def crossvalidate(
 
     try:
         recipe = _recipe(
-            preset, backbone, output_stride, epochs, weights, region_weight, lesion_weight
+            preset,
+            backbone=backbone,
+            output_stride=output_stride,
+            epochs=epochs,
+            weights=weights,
+            region_weight=region_weight,
+            lesion_weight=lesion_weight,
+            select_on=select_on,
         )
         dataset = load_dataset(data, check_images=True)
         result = cross_validate(dataset, recipe, folds, seed, work)
@@ -329,16 +349,8 @@ def _train_from_store(
     typer.echo(f"Checkpoint written to {folder}. {changed}")
 
 
-def _recipe(
-    preset: str,
-    backbone: str | None,
-    output_stride: int | None,
-    epochs: int | None,
-    weights: str | None,
-    region_weight: float | None,
-    lesion_weight: float | None,
-) -> "Recipe":
-    """A preset with what was chosen otherwise.
+def _recipe(preset: str, **chosen: str | float | None) -> "Recipe":
+    """A preset with what was chosen otherwise; None leaves it as the preset has it.
 
     Raises:
         ValueError: if there is no such preset or setting.
@@ -347,17 +359,10 @@ def _recipe(
 
     if preset not in PRESETS:
         raise ValueError(f"There is no preset {preset!r}; choose one of {', '.join(PRESETS)}.")
-    if weights not in (None, "imagenet", "random"):
-        raise ValueError(f"Weights are imagenet or random, not {weights!r}.")
-    chosen: dict[str, Any] = {
-        "backbone": backbone,
-        "output_stride": output_stride,
-        "epochs": epochs,
-        "weights": weights,
-        "region_weight": region_weight,
-        "lesion_weight": lesion_weight,
-    }
-    return replace(PRESETS[preset], **{k: v for k, v in chosen.items() if v is not None})
+    if chosen["weights"] not in (None, "imagenet", "random"):
+        raise ValueError(f"Weights are imagenet or random, not {chosen['weights']!r}.")
+    given: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
+    return replace(PRESETS[preset], **given)
 
 
 def _advance(bar: tqdm, done: int) -> None:

@@ -33,13 +33,17 @@ def model_card(
     source = f", {card['source'].rstrip('.')}" if card["source"] else ""
     licence = f" Licence of the data: {card['licence']}." if card["licence"] else ""
     also = " and to measure on" if protocol["holdout"] else ""
+    others = f"the others to select on{also}"
+    if (split := recipe.get("select_on")) is not None:
+        held = "the others to measure on, " if protocol["holdout"] else ""
+        others = f"{held}split {split} to select on"
     lines = [
         f"# {card['title']}",
         "",
         f"A Concept-based Similarity Reasoning model.{synthetic} {card['intended_use']}",
         "",
         f"- Data: {card['data']}{source}. {card['training_images']} training images: "
-        f"{protocol['fit_images']} to fit to, the others to select on{also}.{licence}",
+        f"{protocol['fit_images']} to fit to, {others}.{licence}",
         *_ancestry(card.get("parent")),
         f"- Diagnoses: {', '.join(classes)}",
         f"- Concepts: {', '.join(concepts)}",

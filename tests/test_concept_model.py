@@ -94,6 +94,13 @@ class TestStage1:
         assert stage1.mean_average_precision(labels, scores) == pytest.approx(5 / 6)
         assert stage1.mean_average_precision(np.full((2, 1), -1), np.zeros((2, 1))) == 0
 
+    def test_concepts_with_too_few_examples_are_not_judged(self):
+        labels = np.array([[1, 1], [0, 1], [0, 0], [0, 0]])
+        scores = np.array([[0.0, 4], [1, 3], [2, 2], [3, 1]])  # the first is at its worst
+        assert stage1.mean_average_precision(labels, scores) == pytest.approx((0.25 + 1) / 2)
+        assert stage1.mean_average_precision(labels, scores, fewest=2) == pytest.approx(1)
+        assert stage1.mean_average_precision(labels, scores, fewest=3) == 0
+
     def test_the_learning_rate_warms_up_and_falls_to_a_hundredth(self):
         recipe = replace(QUICK, epochs=8, learning_rate=1.0)
         rates = [stage1._learning_rate(progress, recipe) for progress in (0, 0.5, 1, 4.5, 8)]

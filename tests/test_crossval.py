@@ -59,6 +59,17 @@ def test_roles_never_overlap_and_follow_the_folds(dataset):
         assert len(roles.validation) == pytest.approx(0.15 * len(kept), abs=1)
 
 
+def test_folds_may_be_fitted_to_all_other_rows_and_selected_on_a_split(dataset):
+    rows = dataset.rows_of("train")
+    kept, held = stratified_folds(dataset.diagnoses[rows], 2, 0, dataset.concept_labels[rows])[0]
+    chosen = replace(RECIPE, select_on="val")
+    roles = crossval._roles(dataset, rows[kept], rows[held], chosen)
+    assert roles.fit.tolist() == rows[kept].tolist()
+    assert roles.validation.tolist() == dataset.rows_of("val").tolist()
+    assert roles.held.tolist() == rows[held].tolist()
+    assert "fitted to all other rows and selected on split val" in crossval._models(chosen)
+
+
 def test_nothing_but_what_was_found_is_left(work, result):
     assert sorted(path.name for path in work.iterdir()) == [
         "fold0-scores.npz", "fold0.json", "fold0.npz",

@@ -112,6 +112,18 @@ class TestOneRun:
             assert hits == (phantom.concept_labels[fit, concept] == 1).sum()
 
 
+class TestSelectingOnASplit:
+    def test_all_of_train_is_fitted_and_the_split_is_no_longer_measured(self, phantom, tmp_path):
+        out = train(phantom, tmp_path / "model", replace(QUICK, select_on="val"), seed=SEED)
+        metrics = read_json(out / "metrics.json", 10**6)
+        assert metrics["protocol"]["fit_images"] == len(phantom.rows_of("train"))
+        assert "val" not in metrics
+        assert metrics["test"]["images"] == len(phantom.rows_of("test"))
+        count = len(phantom.rows_of("train"))
+        card = (out / "README.md").read_text(encoding="utf-8")
+        assert f"{count} training images: {count} to fit to, split val to select on." in card
+
+
 class TestRefit:
     def test_figures_are_measured_before_the_weights_are_fitted_to_all_of_train(
         self, trained, phantom, tmp_path

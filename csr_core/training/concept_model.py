@@ -46,6 +46,10 @@ __all__ = ["train_concept_model"]
 MARGIN = 8 / 7
 """Training images are kept this much larger than the input, so that shifts and turns have room."""
 
+FEWEST = 5
+"""Images with a concept, and without, from which epochs are judged by it: the rank of a single one
+is chance."""
+
 MEMORY = 1 / 8
 """Share of the training that the running average of the weights looks back on."""
 
@@ -237,7 +241,7 @@ def _validate(
     cams = torch.cat([found.cams for found in outputs]).cpu()  # (B, K, H, W)
     figures = {
         "concept_precision": mean_average_precision(
-            dataset.concept_labels[rows], cams.mean(dim=(2, 3)).numpy()
+            dataset.concept_labels[rows], cams.mean(dim=(2, 3)).numpy(), FEWEST
         )
     }
     if targets.regions is not None:
@@ -254,12 +258,15 @@ def _validate(
     return figures
 
 
-def mean_average_precision(labels: NDArray[np.int8], scores: NDArray[np.floating]) -> float:
+def mean_average_precision(
+    labels: NDArray[np.int8], scores: NDArray[np.floating], fewest: int = 1
+) -> float:
     """Average precision, averaged over the concepts that have both kinds of known label.
 
     Args:
         labels: (N, K), 1, 0 or -1 for unknown.
         scores: (N, K), larger for present.
+        fewest: labels of each kind from which a concept is judged.
 
     Returns:
         In [0, 1]; 0 if no concept can be judged.
@@ -267,7 +274,7 @@ def mean_average_precision(labels: NDArray[np.int8], scores: NDArray[np.floating
     values = []
     for column, score in zip(labels.T, scores.T, strict=True):
         known = column >= 0
-        if 0 < column[known].sum() < known.sum():
+        if min((column == 1).sum(), (column == 0).sum()) >= fewest:
             values.append(average_precision_score(column[known], score[known]))
     return float(np.mean(values)) if values else 0.0
 

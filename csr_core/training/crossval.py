@@ -19,7 +19,7 @@ from csr_core.files import atomic_target, read_json, write_json_atomic
 from csr_core.inference import run_network
 from csr_core.metrics import PointingGame
 from csr_core.reasoner import Reasoner
-from csr_core.splits import stratified_folds, stratified_split
+from csr_core.splits import stratified_folds
 from csr_core.training.claims import claim_folder
 from csr_core.training.concept_model import MARGIN
 from csr_core.training.fold_marks import mark_figures, review_marks
@@ -27,7 +27,7 @@ from csr_core.training.fold_review import review_figures
 from csr_core.training.images import square_images
 from csr_core.training.pipeline import TrainedModel, fit_model
 from csr_core.training.recipe import Recipe
-from csr_core.training.roles import Roles
+from csr_core.training.roles import Roles, selection
 
 __all__ = ["cross_validate", "scored_folds", "summary"]
 
@@ -96,8 +96,7 @@ def cross_validate(
             "recipe": asdict(recipe),
             "words": (
                 f"{folds} folds of split train, stratified by diagnosis and rare concepts. Each "
-                f"is judged by models fitted to {1 - recipe.validation:.0%} of the other rows and "
-                f"selected on {recipe.validation:.0%} of them. “pooled” puts the judgements of "
+                f"is judged by {_models(recipe)}. “pooled” puts the judgements of "
                 "all folds together; its intervals tell how far other images would move it, not "
                 "how far other folds or seeds would."
             ),
@@ -150,10 +149,16 @@ def summary(result: dict[str, Any]) -> list[str]:
 def _roles(
     dataset: Dataset, kept: NDArray[np.int64], held: NDArray[np.int64], recipe: Recipe
 ) -> Roles:
-    fit, chosen = stratified_split(
-        dataset.diagnoses[kept], dataset.concept_labels[kept], recipe.validation, FOLD_SEED + 1
+    return Roles(
+        *selection(dataset, kept, recipe.validation, FOLD_SEED + 1, recipe.select_on), held
     )
-    return Roles(kept[fit], kept[chosen], held)
+
+
+def _models(recipe: Recipe) -> str:
+    if recipe.select_on is not None:
+        return f"models fitted to all other rows and selected on split {recipe.select_on}"
+    share = recipe.validation
+    return f"models fitted to {1 - share:.0%} of the other rows and selected on {share:.0%} of them"
 
 
 def _run_fold(

@@ -117,7 +117,7 @@ def _calibrate(dataset: Dataset, roles: Roles, model: TrainedModel) -> Calibrati
             f"fitted to, and there are {len(rows)}."
         )
         return None
-    measured_on = f"{len(rows)} images of split train, {kind}"
+    measured_on = f"{len(rows)} images of split {dataset.splits[rows[0]]}, {kind}"
     scale = fit_presence(presence(model.scores[rows], model.profiles), dataset.concept_labels[rows])
     return fit_calibration(model.scores[rows], model.features.pooled[rows], measured_on, scale)
 

@@ -250,7 +250,7 @@ def measure(dataset: Dataset, roles: Roles, model: TrainedModel) -> dict:
     known = ScoredImages(model.scores, dataset.concept_labels, dataset.diagnoses)
     figures: dict = {"stages": model.stages}
     for name, rows in places.items():
-        rows = rows[dataset.diagnoses[rows] >= 0]
+        rows = np.setdiff1d(rows[dataset.diagnoses[rows] >= 0], roles.validation)
         if len(rows):
             images = known.of(rows)
             here = {model_name: logits[rows] for model_name, logits in said.items()}

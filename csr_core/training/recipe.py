@@ -39,6 +39,8 @@ class Recipe:
             confirmed as their labels say, that the task head is fitted to as well, so that correct
             edits help it; 0 fits it to unedited scores alone, as in the paper.
         validation: share of the training rows that every stage selects on and none is fitted to.
+        select_on: split that every stage selects on instead, so that all training rows are fitted
+            to; None leaves that to the share.
         half_precision: whether stage 1 computes in bfloat16 where the processor is fast at it.
 
     Raises:
@@ -65,6 +67,7 @@ class Recipe:
     prototype_epochs: int = 20
     concept_dropout: int = 0
     validation: float = 0.15
+    select_on: str | None = None
     half_precision: bool = True
 
     def __post_init__(self) -> None:

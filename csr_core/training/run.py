@@ -60,7 +60,7 @@ def train(
         _assist(dataset, work, recipe, seed, holdout, refit)
         processes.wait()
         return out
-    roles = assign_roles(dataset, holdout, recipe.validation, seed)
+    roles = assign_roles(dataset, holdout, recipe.validation, seed, recipe.select_on)
     model = fit_model(dataset, roles, recipe, seed, work / "first")
     metrics = measure(dataset, roles, model)
     metrics["protocol"] = {
@@ -72,7 +72,7 @@ def train(
         "recipe": asdict(recipe),
     }
     if refit:
-        roles = assign_roles(dataset, 0.0, recipe.validation, seed)
+        roles = assign_roles(dataset, 0.0, recipe.validation, seed, recipe.select_on)
         model = fit_model(dataset, roles, recipe, seed, work / "refit")
     checkpoint, crops = build_checkpoint(
         dataset, roles, model, metrics, title or dataset.name, pictures
@@ -95,7 +95,7 @@ def _assist(
 ) -> None:
     """Take part in stage 1, which is all that processes other than the main one do."""
     for part, share in [("first", holdout), ("refit", 0.0)][: 1 + refit]:
-        roles = assign_roles(dataset, share, recipe.validation, seed)
+        roles = assign_roles(dataset, share, recipe.validation, seed, recipe.select_on)
         network = build_network(dataset, recipe, seed)
         train_concept_model(
             network, dataset, roles.fit, roles.validation, recipe, seed, work / part

@@ -7,8 +7,9 @@
 A phantom is trained on whose artefact is tied to a diagnosis. Two test sets show the same lesions:
 in one the artefact is tied as in training, in the other it lies on half of all images, whatever
 they show. The loss is the macro-F1 on the first less that on the second. On the second a reader who
-knows where things are ignores the patches of the artefact or focuses on the lesion, and the
-prototypes that stand for the artefact are discarded and the task head is refitted.
+knows where things are ignores the patches of the artefact, focuses on the lesion or forces the
+concepts that are there where they are, and the prototypes that stand for the artefact are discarded
+and the task head is refitted.
 
 Data and models are kept in DIR, so that a stopped run can be started again.
 """
@@ -31,6 +32,7 @@ import csr_core  # noqa: E402
 from csr_core.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
 from csr_core.datasets import Dataset, load_dataset, load_image  # noqa: E402
 from csr_core.datasets.phantom import Shortcut, parse_shortcut, write_phantom  # noqa: E402
+from csr_core.evidence import Semantics  # noqa: E402
 from csr_core.intervals import bootstrap, f1_from_sums, f1_terms  # noqa: E402
 from csr_core.interventions import ScoredImages  # noqa: E402
 from csr_core.reasoner import EncodedCase, Reasoner  # noqa: E402
@@ -59,11 +61,13 @@ class Arm:
         marks: of the reader.
         reach: patches round the artefact that the reader ignores as well.
         refined: whether the prototypes of the artefact are discarded.
+        semantics: how the marks are read.
     """
 
     marks: tuple[Mark, ...] = ()
     reach: int = 0
     refined: bool = False
+    semantics: Semantics = "calibrated"
 
 
 ARMS: Mapping[str, Arm] = {
@@ -73,9 +77,15 @@ ARMS: Mapping[str, Arm] = {
     "ignore, 2 around": Arm(("ignore",), reach=2),
     "focus on lesion": Arm(("focus",)),
     "both, 2 around": Arm(("focus", "ignore"), reach=2),
+    "force": Arm(("force",)),
+    "ignore 2 around, force": Arm(("ignore", "force"), reach=2),
+    "ignore 2, force and focus": Arm(("focus", "ignore", "force"), reach=2),
+    "paper: ignore 2 around": Arm(("ignore",), reach=2, semantics="paper"),
+    "paper: ignore 2 around, force": Arm(("ignore", "force"), reach=2, semantics="paper"),
     "discard": Arm(refined=True),
     "discard and focus": Arm(("focus",), refined=True),
     "discard, ignore 2 around": Arm(("ignore",), reach=2, refined=True),
+    "discard, ignore 2, force": Arm(("ignore", "force"), reach=2, refined=True),
 }
 
 
@@ -171,6 +181,7 @@ def diagnoses_after(
         enumerate(own),
         lambda row: spatial_edits(known[row], arm.marks, grid),
         diagnoses,
+        arm.semantics,
     )
     return revision.after
 
@@ -292,13 +303,13 @@ def report(
         f"{shortcut.rate_elsewhere:.0%} of others; untied: on {UNTIED_RATE:.0%} of all. "
         f"{discarded.sum()} of {discarded.size} prototypes discarded."
     )
-    print(f"{'macro-F1':26}{'tied':>24}{'untied':>24}{'share of the loss':>24}")
+    print(f"{'macro-F1':30}{'tied':>24}{'untied':>24}{'share of the loss':>24}")
     for arm, values in figures.items():
         cells = [
             "{:.3f} [{:.3f}, {:.3f}]".format(*values[name])
             for name in ("tied", "untied", "regained")
         ]
-        print(f"{arm:26}" + "".join(f"{cell:>24}" for cell in cells))
+        print(f"{arm:30}" + "".join(f"{cell:>24}" for cell in cells))
     print("loss {:.3f} [{:.3f}, {:.3f}]".format(*figures["as it is"]["loss"]))
 
 
