@@ -80,30 +80,38 @@ function editsOf({ marks, focus }, concepts, columns) {
 
 const isAnswer = (mark) => mark === REJECTED || mark === CONFIRMED;
 
-/** Whether rejecting and confirming add evidence instead of changing similarities. */
-function weighsAnswers({ answers }, semantics) {
-  return answers !== null && semantics === "calibrated";
+/** What rejecting and confirming are worth by themselves; null where they are marks and no more. */
+function weighedAnswers({ answers }, semantics) {
+  return semantics === "calibrated" ? answers : null;
 }
 
-/** The marks of a concept as they act on its similarities: none of them are answers. */
+/** How far rejecting and confirming move similarities, from 0 to 1. */
+function shareOfAnswers(model, semantics) {
+  return weighedAnswers(model, semantics)?.share ?? 1;
+}
+
+/** The marks of a concept as they are drawn on its map: an answer that leaves it alone is not. */
 function onMap(marks, focus, model, semantics) {
   if (!marks.some(isAnswer)) return marks;
-  const weighed = weighsAnswers(model, semantics);
+  const moved = shareOfAnswers(model, semantics) > 0;
   return marks.map((mark, cell) => {
     if (!isAnswer(mark)) return mark;
-    if (weighed) return focus[cell] ? RESTORED : UNMARKED;
+    if (!moved) return focus[cell] ? RESTORED : UNMARKED;
     return mark === REJECTED ? SUPPRESSED : FORCED;
   });
 }
 
-function calibrated(similarity, mark, focused, absent, present) {
+function calibrated(similarity, mark, dimmed, absent, present, share) {
   if (mark === SUPPRESSED || mark === IGNORED) return Math.min(similarity, absent);
   if (mark === FORCED) return Math.max(similarity, present);
-  return focused && mark === UNMARKED ? absent + ALPHA * (similarity - absent) : similarity;
+  const unanswered = dimmed ? absent + ALPHA * (similarity - absent) : similarity;
+  if (!isAnswer(mark)) return unanswered;
+  const answered = mark === REJECTED ? Math.min(similarity, absent) : Math.max(similarity, present);
+  return share * answered + (1 - share) * unanswered;
 }
 
 function asInPaper(similarity, mark, focused) {
-  if (mark === SUPPRESSED || mark === IGNORED) return 0;
+  if (mark === SUPPRESSED || mark === IGNORED || mark === REJECTED) return 0;
   return focused && mark === UNMARKED ? ALPHA * Math.max(similarity, 0) : similarity;
 }
 
@@ -113,14 +121,16 @@ function asInPaper(similarity, mark, focused) {
  *
  * @param model {classes, concepts, prototypes, cells: counts; similarity (K, M, H·W), head
  *   (classes, K, M), absent, present (K, M), base (classes): flat arrays; answers, null or
- *   {rejected, confirmed} (classes, K)}.
+ *   {rejected, confirmed (classes, K), share}}.
  */
 function contribution(model, concept, { marks, focus, focused }, semantics) {
-  const { prototypes, cells, similarity, head, absent, present, answers } = model;
-  const cellMarks = onMap(marks[concept], focus, model, semantics);
+  const { prototypes, cells, similarity, head, absent, present } = model;
+  const own = marks[concept];
+  const share = shareOfAnswers(model, semantics);
   const shares = new Float64Array(model.classes);
-  const answer = marks[concept].find(isAnswer);
-  if (answer && weighsAnswers(model, semantics)) {
+  const answer = own.find(isAnswer);
+  const answers = weighedAnswers(model, semantics);
+  if (answer && answers) {
     const added = answer === REJECTED ? answers.rejected : answers.confirmed;
     shares.forEach((_, c) => (shares[c] = added[c * model.concepts + concept]));
   }
@@ -130,10 +140,11 @@ function contribution(model, concept, { marks, focus, focused }, semantics) {
     let score = -Infinity;
     for (let cell = 0; cell < cells; cell++) {
       const value = similarity[row * cells + cell];
+      const dimmed = focused && !focus[cell];
       const edited =
         semantics === "paper"
-          ? asInPaper(value, cellMarks[cell], focused)
-          : calibrated(value, cellMarks[cell], focused, absent[row], present[row]);
+          ? asInPaper(value, own[cell], focused)
+          : calibrated(value, own[cell], dimmed, absent[row], present[row], share);
       if (value > plain) plain = value;
       if (edited > score) score = edited;
     }

@@ -98,7 +98,7 @@ function paintMarks(evidence) {
   canvas.paintMarks(visible(evidence), session.concept);
 }
 
-/** Evidence with the marks that act on the maps: a weighed answer leaves them as they are. */
+/** Evidence with the marks that act on the maps. */
 function visible(evidence) {
   const { reasoning } = session.entry;
   const marks = evidence.marks.map((own) =>

@@ -56,6 +56,7 @@ function readReasoning(opened) {
     answers: opened.answers && {
       rejected: unpack(opened.answers.rejected, Float64Array),
       confirmed: unpack(opened.answers.confirmed, Float64Array),
+      share: opened.answers.share,
     },
   };
 }

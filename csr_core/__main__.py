@@ -223,6 +223,7 @@ def answers(
         record_answers(checkpoint, learned)
     except (OSError, ValueError) as error:
         raise _refusal(str(error)) from error
+    typer.echo(f"An answer moves the evidence of its patches {learned.share:.0%} of the way.")
     for index, concept in enumerate(reasoner.concepts):
         for name, table in (("absent", learned.rejected), ("present", learned.confirmed)):
             said = zip(reasoner.classes, table[:, index], strict=True)

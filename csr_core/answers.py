@@ -1,9 +1,10 @@
 """What a reader's answers about whole concepts say of the diagnosis.
 
-Beyond the paper: rejecting or confirming a concept answers a question. Where a model has learned
-what such answers are worth, they are evidence of its own kind, weighed beside what it saw. Patches
-also speak of the diagnosis in ways that have no name; wiping them out because of an answer about
-the concept would lose that, and breaks nearly as many diagnoses as it corrects.
+Beyond the paper: rejecting or confirming a concept answers a question. Patches also speak of the
+diagnosis in ways that have no name; wiping all of them out because of an answer about the concept
+would lose that, and breaks nearly as many diagnoses as it corrects. So a model may have learned
+what such answers are worth: how far they move the evidence of the patches, and what they say by
+themselves.
 """
 
 from collections.abc import Mapping
@@ -23,15 +24,18 @@ LARGEST = 100.0
 
 @dataclass(frozen=True)
 class AnswerWeights:
-    """What answers add to the logits.
+    """What answers do to the logits.
 
     Attributes:
-        rejected: (classes, K), where the reader calls a concept absent.
-        confirmed: (classes, K), where the reader calls it present.
+        rejected: (classes, K), added where the reader calls a concept absent.
+        confirmed: (classes, K), added where the reader calls it present.
+        share: how far an answer moves the evidence of its concept, from 0, as the model saw it, to
+            1, as if every patch were suppressed or forced.
     """
 
     rejected: NDArray[np.float64]
     confirmed: NDArray[np.float64]
+    share: float
 
     def __post_init__(self) -> None:
         self.rejected.setflags(write=False)
@@ -53,7 +57,7 @@ class AnswerWeights:
 
 
 def in_effect(answers: AnswerWeights | None, semantics: Semantics) -> AnswerWeights | None:
-    """The weights by which answers count; None where they change scores instead, as in the paper.
+    """The weights by which answers count; None where they count as marks on every patch.
 
     Args:
         answers: of a model, if it learned them.
@@ -70,6 +74,7 @@ def answers_to_json(answers: AnswerWeights | None) -> dict[str, Any]:
         "answers": {
             "rejected": answers.rejected.round(7).tolist(),
             "confirmed": answers.confirmed.round(7).tolist(),
+            "share": round(answers.share, 7),
         }
     }
 
@@ -78,7 +83,8 @@ def answers_from_json(record: Mapping[str, Any], shape: tuple[int, int]) -> Answ
     """Read what `answers_to_json` wrote, from a file that may come from anyone.
 
     Args:
-        record: the JSON object; one without `answers` is of a model that learned none.
+        record: the JSON object; one without `answers` is of a model that learned none, and answers
+            without a `share` leave the evidence of patches alone.
         shape: (classes, K) of the model.
 
     Raises:
@@ -87,7 +93,7 @@ def answers_from_json(record: Mapping[str, Any], shape: tuple[int, int]) -> Answ
     if "answers" not in record:
         return None
     given = record["answers"]
-    tables = []
+    tables: list[NDArray[np.float64]] = []
     for name in ("rejected", "confirmed"):
         try:
             table = np.array(given[name], dtype=np.float64)
@@ -99,4 +105,8 @@ def answers_from_json(record: Mapping[str, Any], shape: tuple[int, int]) -> Answ
                 f"-{LARGEST:g} to {LARGEST:g}."
             )
         tables.append(table)
-    return AnswerWeights(*tables)
+    share = given.get("share", 0.0)
+    if type(share) not in (int, float) or not 0 <= share <= 1:
+        raise ValueError("The answers need 'share' as a number from 0 to 1.")
+    rejected, confirmed = tables
+    return AnswerWeights(rejected, confirmed, float(share))

@@ -186,15 +186,16 @@ def merge_edits(
 def apply_evidence(
     similarity: NDArray[np.float32],
     marks: NDArray[np.int8],
-    focused: bool,
+    focus: NDArray[np.bool_],
     profiles: Profiles,
     semantics: Semantics = "calibrated",
+    share: float = 1.0,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Apply a merged map once to the similarity maps of some concepts (Eqs. 12-13).
 
     Calibrated: suppressed and rejected cells fall to the absent profile, forced and confirmed ones
     rise to the present profile, and outside the focus evidence is pulled towards the absent profile
-    by 1 - α.
+    by 1 - α. Rejected and confirmed cells go only a share of the way, if the model has learned it.
     Paper: Ŝ = A ⊙ S with A = 0, 1 or α. The paper has no way to add evidence, so a forced cell
     is one that nothing else dampens (A = 1). Negative similarities are clamped to 0 where A ≠ 1,
     because shrinking them would raise them, and an edited score never passes the plain one.
@@ -202,9 +203,10 @@ def apply_evidence(
     Args:
         similarity: (n, M, H, W), cosines in [-1, 1].
         marks: (n, H, W), the marks of the same concepts.
-        focused: whether unmarked cells are dampened.
+        focus: (H, W), the patches in focus; where there are any, the others are dampened.
         profiles: of the same concepts, each (n, M).
         semantics: "calibrated" or "paper".
+        share: of the way, see `answers.AnswerWeights`; the paper has no such thing.
 
     Returns:
         The edited maps (n, M, H, W) and their scores (n, M), the maximum over all cells (Eq. 10).
@@ -219,17 +221,21 @@ def apply_evidence(
     if semantics == "calibrated":
         absent = profiles.absent[:, :, None, None]  # (n, M, 1, 1)
         present = profiles.present[:, :, None, None]
-        edited = similarity
-        if focused:
+        unanswered = similarity
+        if focus.any():
             damped = absent + np.float32(ALPHA) * (similarity - absent)
-            edited = np.where(spread == UNMARKED, damped, edited)
-        edited = np.where(low, np.minimum(similarity, absent), edited)
+            outside = (spread == UNMARKED) | (answered(spread) & ~focus)
+            unanswered = np.where(outside, damped, similarity)
+        edited = np.where(low, np.minimum(similarity, absent), unanswered)
         edited = np.where(high, np.maximum(similarity, present), edited)
+        if share < 1:
+            part_way = np.float32(share) * edited + np.float32(1 - share) * unanswered
+            edited = np.where(answered(spread), part_way, edited)
         return edited, edited.max(axis=(2, 3))
     if semantics == "paper":
         clamped = np.maximum(similarity, 0)
         edited = np.where(low, np.float32(0), similarity)
-        if focused:
+        if focus.any():
             edited = np.where(spread == UNMARKED, np.float32(ALPHA) * clamped, edited)
         return edited, np.minimum(edited.max(axis=(2, 3)), similarity.max(axis=(2, 3)))
     raise EditError(

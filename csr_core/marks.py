@@ -46,11 +46,12 @@ def levels_of(
         EditError: if an edit does not fit the case.
     """
     evidence = reasoner.on_maps(reasoner.merge(edits), semantics)
+    share = reasoner.share_of_answers(semantics)
     maps = case.similarity_maps
     K, M = maps.shape[:2]
 
     def under(marks: NDArray[np.int8]) -> NDArray[np.float32]:
-        edited, _ = apply_evidence(maps, marks, evidence.focused, reasoner.profiles, semantics)
+        edited, _ = apply_evidence(maps, marks, evidence.focus, reasoner.profiles, semantics, share)
         return edited.reshape(K, M, -1)
 
     cap = maps.max(axis=(2, 3)) if semantics == "paper" else np.full((K, M), np.inf, np.float32)

@@ -56,8 +56,9 @@ class Verdict:
         logits: (classes,).
         probabilities: (classes,), their softmax.
         contributions: (classes, K), Σ_m W_ckm (s_km - absent_profile_km), and the answers.
-        answers: (classes, K), what the reader's answers about whole concepts add, as part of the
-            contributions; 0 where there is no answer, or where it changes the scores instead.
+        answers: (classes, K), what the reader's answers about whole concepts add by themselves, as
+            part of the contributions; 0 where there is no answer, or where it is a mark on every
+            patch and no more.
         base: (classes,), the logits were every concept typically absent.
     """
 
@@ -81,8 +82,8 @@ class Reasoner:
         card: title, licence, intended use and limits, for people.
         model_hash: of the weights file, hexadecimal.
         calibration: what is usual for the model, if it was measured.
-        answers: what rejecting and confirming a whole concept says of the diagnosis. Without them
-            such an edit suppresses or forces every patch.
+        answers: what rejecting and confirming a whole concept is worth. Without them such an edit
+            suppresses or forces every patch.
 
     Raises:
         ValueError: if names, profiles or answers don't fit the network.
@@ -185,12 +186,17 @@ class Reasoner:
         return merge_edits(edits, self.concepts, self.grid, onto)
 
     def weighs_answers(self, semantics: Semantics) -> bool:
-        """Whether rejecting and confirming add evidence instead of changing scores and maps."""
+        """Whether rejecting and confirming add evidence of their own."""
         return in_effect(self.answers, semantics) is not None
 
+    def share_of_answers(self, semantics: Semantics) -> float:
+        """How far rejecting and confirming move the evidence of patches, in [0, 1]."""
+        weights = in_effect(self.answers, semantics)
+        return 1.0 if weights is None else weights.share
+
     def on_maps(self, evidence: EvidenceMap, semantics: Semantics) -> EvidenceMap:
-        """The part of merged edits that acts on similarity maps, see `weighs_answers`."""
-        return evidence.without_answers() if self.weighs_answers(semantics) else evidence
+        """The part of merged edits that acts on similarity maps, see `share_of_answers`."""
+        return evidence if self.share_of_answers(semantics) else evidence.without_answers()
 
     def reason(
         self,
@@ -266,9 +272,10 @@ class Reasoner:
         maps[touched], scores[touched] = apply_evidence(
             case.similarity_maps[touched],
             evidence.marks[touched],
-            evidence.focused,
+            evidence.focus,
             self.profiles.of(touched),
             semantics,
+            self.share_of_answers(semantics),
         )
         return maps, scores
 

@@ -31,12 +31,13 @@ Calls = NDArray[np.int8]
 
 
 def edited_scores(
-    scores: NDArray[np.float32], calls: Calls, profiles: Profiles, semantics: Semantics
+    scores: NDArray[np.float32],
+    calls: Calls,
+    profiles: Profiles,
+    semantics: Semantics,
+    share: float = 1.0,
 ) -> NDArray[np.float32]:
     """Scores after rejecting and confirming concepts, as `Reasoner.reason` has them.
-
-    That is, of a model which has not learned what answers are worth: with one that has, they leave
-    the scores alone.
 
     Args:
         scores: s, (N, K, M), unedited.
@@ -44,6 +45,7 @@ def edited_scores(
         profiles: (K, M) each.
         semantics: "calibrated" or "paper"; in the paper's nothing can be added to evidence, so
             confirming changes nothing.
+        share: how far calls move evidence, see `apply_evidence`.
 
     Returns:
         (N, K, M), bit for bit what the similarity maps would give.
@@ -58,9 +60,10 @@ def edited_scores(
     _, edited = apply_evidence(
         scores.reshape(N * K, M, 1, 1),
         marks.astype(np.int8).reshape(N * K, 1, 1),
-        False,
+        np.zeros((1, 1), bool),
         profiles.of(np.tile(np.arange(K), N)),
         semantics,
+        share,
     )
     return edited.reshape(N, K, M)
 
@@ -98,14 +101,16 @@ class ScoreModel:
             EditError: if the semantics has another name.
         """
         weights = in_effect(self.answers, semantics)
-        if weights is not None:
-            left = self._added(scores)
-            return Ledger(self.bias, left, left + weights.rejected.T, left + weights.confirmed.T)
+        share = 1.0 if weights is None else weights.share
         parts = []
         for call in (LEAVE, REJECT, CONFIRM):
             calls = np.full(scores.shape[:2], call, dtype=np.int8)
-            parts.append(self._added(edited_scores(scores, calls, self.profiles, semantics)))
-        return Ledger(self.bias, *parts)
+            edited = edited_scores(scores, calls, self.profiles, semantics, share)
+            parts.append(self._added(edited))
+        left, rejected, confirmed = parts
+        if weights is not None:
+            rejected, confirmed = rejected + weights.rejected.T, confirmed + weights.confirmed.T
+        return Ledger(self.bias, left, rejected, confirmed)
 
     def _added(self, scores: NDArray[np.float32]) -> NDArray[np.float64]:
         """Σ_m W_ckm s_km, (N, K, classes)."""
@@ -130,9 +135,13 @@ class Ledger:
     rejected: NDArray[np.float64]
     confirmed: NDArray[np.float64]
 
+    def logits(self, calls: Calls) -> NDArray[np.float64]:
+        """Of the classes (N, classes), after calls (N, K)."""
+        return self.bias + self._added(calls).sum(axis=1)
+
     def probabilities(self, calls: Calls) -> NDArray[np.float64]:
         """Of the classes (N, classes), after calls (N, K)."""
-        return softmax(self.bias + self._added(calls).sum(axis=1), axis=1)
+        return softmax(self.logits(calls), axis=1)
 
     def influence(self, calls: Calls) -> NDArray[np.float64]:
         """Influence of each concept (N, K), the calls (N, K) on all others being as given."""

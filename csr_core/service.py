@@ -369,5 +369,6 @@ def _reasoning(reasoner: "Reasoner") -> dict[str, Any]:
         and {
             "rejected": packed(reasoner.answers.rejected.astype("<f8")),
             "confirmed": packed(reasoner.answers.confirmed.astype("<f8")),
+            "share": reasoner.answers.share,
         },
     }

@@ -32,6 +32,7 @@ def tiny_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     weights = AnswerWeights(
         rejected=np.array([[0.5, 0.75, 0.0], [-0.5, -0.75, 0.0]]),
         confirmed=np.array([[-0.25, -1.0, 0.0], [0.25, 1.0, 0.0]]),
+        share=0.4,
     )
     for number, name in enumerate(("first", "second")):
         torch.manual_seed(number)

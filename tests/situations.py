@@ -73,7 +73,9 @@ def random_situation(seed, k=K, m=M, side=SIDE, classes=3, answering=False):
         random.normal(size=classes) * 2,
         absent,
         absent + random.uniform(0, 0.8, (k, m)),
-        AnswerWeights(*random.normal(size=(2, classes, k))) if answering else None,
+        AnswerWeights(*random.normal(size=(2, classes, k)), share=random.choice([0, 0.35, 1]))
+        if answering
+        else None,
     )
 
 

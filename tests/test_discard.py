@@ -12,6 +12,7 @@ from csr_core.atlas import Atlas, AtlasEntry
 from csr_core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from csr_core.evidence import Profiles
 from csr_core.interventions import ScoredImages
+from csr_core.score_model import ScoreModel
 from csr_core.training.answers import fit_answers
 from csr_core.training.discard import discard_prototypes, fit_head_without
 from csr_core.training.heads import fit_head, set_task_head
@@ -76,20 +77,23 @@ class TestHead:
 
 class TestDiscard:
     def test_what_answers_are_worth_is_learned_anew_beside_the_new_head(self, checkpoint, training):
-        stale = AnswerWeights(np.full((2, K), 7.0), np.full((2, K), 7.0))
+        stale = AnswerWeights(np.full((2, K), 7.0), np.full((2, K), 7.0), 0.5)
         answering = replace(checkpoint, answers=stale)
         refined = discard_prototypes(answering, ARTEFACT, training, FIT, VALIDATION)
+        weight, bias = (part.detach().numpy() for part in refined.network.task_head.folded())
         expected = fit_answers(
-            logits(refined, training.scores),
+            ScoreModel(weight, bias, refined.profiles).ledger(training.scores, "calibrated"),
             training.labels,
             training.diagnoses,
-            np.arange(N),
+            np.concatenate([FIT, VALIDATION]),
+            VALIDATION,
         )
         assert refined.answers is not None
         assert refined.answers.rejected == pytest.approx(expected.rejected, abs=1e-3)
+        assert refined.answers.share == expected.share
         assert refined.answers.confirmed == pytest.approx(expected.confirmed, abs=1e-3)
         # Without the artefact the answers say more than the model: confirmed streaks melanoma.
-        assert expected.confirmed[1, 0] > 0.5 > -0.5 > expected.confirmed[0, 0]
+        assert expected.confirmed[1, 0] > 0.25 > -0.25 > expected.confirmed[0, 0]
         assert discard_prototypes(checkpoint, ARTEFACT, training, FIT, VALIDATION).answers is None
 
     def test_the_diagnosis_no_longer_moves_with_it_and_with_others_as_the_weights_say(

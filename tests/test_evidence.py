@@ -43,10 +43,12 @@ SIMILARITY = np.array([[[[0.5, 0.1, -0.4]]]], dtype=np.float32)  # (1, 1, 1, 3):
 PROFILES = Profiles(np.array([[0.2]], np.float32), np.array([[0.3]], np.float32))
 
 
-def edited(*edits_made, semantics="calibrated", similarity=SIMILARITY):
+def edited(*edits_made, semantics="calibrated", similarity=SIMILARITY, share=1.0):
     """Maps and score of the only concept and prototype after the edits."""
     evidence = merge_edits(edits_made, ("streaks",), similarity.shape[2:])
-    maps, scores = apply_evidence(similarity, evidence.marks, evidence.focused, PROFILES, semantics)
+    maps, scores = apply_evidence(
+        similarity, evidence.marks, evidence.focus, PROFILES, semantics, share
+    )
     return maps[0, 0, 0].tolist(), scores[0, 0]
 
 
@@ -79,6 +81,22 @@ class TestCalibratedFormulas:
         assert edited(Reject(0))[0] == pytest.approx([0.2, 0.1, -0.4])
         assert edited(Confirm(0))[0] == pytest.approx([0.5, 0.3, 0.3])
 
+    def test_answers_may_go_only_a_share_of_the_way(self):
+        # 0.5 + 0.4 (0.2 - 0.5) = 0.38; 0.1 + 0.4 (0.3 - 0.1) = 0.18; -0.4 + 0.4 (0.3 + 0.4) = -0.12
+        assert edited(Reject(0), share=0.4)[0] == pytest.approx([0.38, 0.1, -0.4])
+        assert edited(Confirm(0), share=0.4)[0] == pytest.approx([0.5, 0.18, -0.12])
+        assert edited(Reject(0), share=0.0)[0] == pytest.approx(SIMILARITY[0, 0, 0].tolist())
+
+    def test_marks_of_patches_go_all_the_way_whatever_the_share(self):
+        marks = [Suppress(0, [(0, 0)]), Force(0, [(0, 1)])]
+        assert edited(*marks, share=0.4) == edited(*marks)
+
+    def test_of_an_answer_in_part_the_rest_is_dampened_outside_the_focus(self):
+        for marks in ([Focus([(0, 1)]), Reject(0)], [Reject(0), Focus([(0, 1)]), Reject(0)]):
+            maps, _ = edited(*marks, share=0.4)
+            # Outside 0.6 · 0.26 + 0.4 · 0.2 and 0.6 · 0.08 - 0.4 · 0.4; 0.1 lies in the focus.
+            assert maps == pytest.approx([0.236, 0.1, -0.112])
+
     def test_reject_falls_to_the_absent_score_and_confirm_rises_to_the_present_one(self):
         low = np.full_like(SIMILARITY, 0.25)
         assert edited(Reject(0), similarity=low)[1] == pytest.approx(0.2)
@@ -88,8 +106,8 @@ class TestCalibratedFormulas:
         similarity = np.array([[[[0.5]], [[0.6]]]], dtype=np.float32)  # (1, 2, 1, 1)
         profiles = Profiles(np.array([[0.1, 0.4]], np.float32), np.array([[0.9, 0.5]], np.float32))
         for edit, expected in ((Reject(0), [0.1, 0.4]), (Confirm(0), [0.9, 0.6])):
-            marks = merge_edits([edit], ("streaks",), (1, 1)).marks
-            _, scores = apply_evidence(similarity, marks, False, profiles)
+            evidence = merge_edits([edit], ("streaks",), (1, 1))
+            _, scores = apply_evidence(similarity, evidence.marks, evidence.focus, profiles)
             assert scores[0].tolist() == pytest.approx(expected)
 
 

@@ -162,9 +162,9 @@ class TestAgainstTheReasoner:
         for meaning in ("calibrated", "paper"):
             verdict = reasoner.reason(case, edits, meaning)
             scores = case.similarity_scores[None]
-            if not reasoner.weighs_answers(meaning):
-                edited = edited_scores(scores, given_calls, model.profiles, meaning)
-                assert np.array_equal(edited[0], verdict.scores)
+            share = reasoner.share_of_answers(meaning)
+            edited = edited_scores(scores, given_calls, model.profiles, meaning, share)
+            assert np.array_equal(edited[0], verdict.scores)
             ledger = model.ledger(scores, meaning)
             assert ledger.probabilities(given_calls)[0] == pytest.approx(verdict.probabilities)
 

@@ -1,5 +1,7 @@
 """What a reader's answers about whole concepts say of the diagnosis, learned from labels."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
@@ -10,6 +12,7 @@ from csr_core.datasets import Dataset
 from csr_core.evaluation import untrained_rows
 from csr_core.inference import run_network
 from csr_core.reasoner import Reasoner
+from csr_core.score_model import LEAVE, Ledger, ScoreModel
 from csr_core.training.heads import class_weights
 
 __all__ = ["fit_answers", "learn_answers"]
@@ -17,47 +20,81 @@ __all__ = ["fit_answers", "learn_answers"]
 RIDGE = 10.0
 """Examples that a weight must be worth; it keeps those of rare answers small."""
 
+SHARES = np.linspace(0, 1, 11)
+
 
 def fit_answers(
-    logits: NDArray[np.float64],
+    ledger: Ledger,
     labels: NDArray[np.int8],
     diagnoses: NDArray[np.int64],
     rows: NDArray[np.int64],
+    unseen: NDArray[np.int64],
     start: AnswerWeights | None = None,
 ) -> AnswerWeights:
-    """Learn what true answers add to logits that stay as they are: logistic regression.
+    """Learn how far true answers should move evidence, and what they add: logistic regression.
 
     Examples weigh as in `fit_head`.
 
     Args:
-        logits: of the task head, (N, classes).
+        ledger: of N images, with answers as marks on every patch.
         labels: (N, K), the answers: 1 confirmed, 0 rejected, -1 none.
         diagnoses: (N,), -1 where unknown; those rows are left out.
-        rows: to fit to.
-        start: weights the ridge pulls towards, such as those of the model this one comes from.
+        rows: to fit the weights to.
+        unseen: those of them that the backbone was not fitted to. Their loss chooses the share: of
+            images that it was fitted to, the model is too sure for an answer to matter.
+        start: weights the ridge pulls towards, such as those of the model this one comes from,
+            whose share is kept.
 
     Returns:
         Weights within the bounds that a checkpoint may have.
     """
-    rows = rows[diagnoses[rows] >= 0]
-    K, classes = labels.shape[1], logits.shape[1]
-    origin = np.zeros((2 * K, classes))
+    rows, unseen = (own[diagnoses[own] >= 0] for own in (rows, unseen))
+    left, marked = ledger.logits(np.full_like(labels, LEAVE)), ledger.logits(labels)
+    given = np.concatenate([labels == 0, labels == 1], axis=1).astype(float)  # (N, 2K)
+    fits = []
+    for share in SHARES if start is None else [start.share]:
+        logits = left + share * (marked - left)
+        table = _fit_weights(logits[rows], given[rows], diagnoses[rows], start)
+        answered = logits[unseen] + given[unseen] @ table
+        fits.append((_loss(answered, diagnoses[unseen]), float(share), table))
+    _, share, table = min(fits, key=lambda fit: fit[0])
+    rejected, confirmed = np.split(table.clip(-LARGEST, LARGEST).T, 2, axis=1)
+    return AnswerWeights(rejected.copy(), confirmed.copy(), share)
+
+
+def _fit_weights(
+    logits: NDArray[np.float64],
+    given: NDArray[np.float64],
+    diagnoses: NDArray[np.int64],
+    start: AnswerWeights | None,
+) -> NDArray[np.float64]:
+    """What each of 2K answers, given to n images or not (n, 2K), adds to the logits (n, classes).
+
+    Returns:
+        (2K, classes).
+    """
+    classes = logits.shape[1]
+    origin = np.zeros((given.shape[1], classes))
     if start is not None:
         origin = np.concatenate([start.rejected.T, start.confirmed.T])
-    given = np.concatenate([labels[rows] == 0, labels[rows] == 1], axis=1).astype(float)
-    truth = np.eye(classes)[diagnoses[rows]]  # (n, classes)
-    weight, unanswered = class_weights(diagnoses[rows], classes), logits[rows]
+    truth = np.eye(classes)[diagnoses]  # (n, classes)
+    weight = class_weights(diagnoses, classes)
 
     def objective(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        moved = values.reshape(2 * K, classes)
-        said = log_softmax(unanswered + given @ (origin + moved), axis=1)
+        moved = values.reshape(origin.shape)
+        said = log_softmax(logits + given @ (origin + moved), axis=1)
         loss = -(weight * (truth * said).sum(axis=1)).sum() + RIDGE / 2 * (moved**2).sum()
         slope = given.T @ (weight[:, None] * (np.exp(said) - truth)) + RIDGE * moved
         return float(loss), slope.ravel()
 
     found = minimize(objective, np.zeros(origin.size), jac=True, method="L-BFGS-B")
-    table = (origin + found.x.reshape(origin.shape)).clip(-LARGEST, LARGEST).T  # (classes, 2K)
-    return AnswerWeights(table[:, :K].copy(), table[:, K:].copy())
+    return origin + found.x.reshape(origin.shape)
+
+
+def _loss(logits: NDArray[np.float64], diagnoses: NDArray[np.int64]) -> float:
+    """Weighted cross-entropy."""
+    said = log_softmax(logits, axis=1)[np.arange(len(diagnoses)), diagnoses]
+    return -float(class_weights(diagnoses, logits.shape[1]) @ said)
 
 
 def learn_answers(reasoner: Reasoner, dataset: Dataset, split: str) -> AnswerWeights:
@@ -77,7 +114,7 @@ def learn_answers(reasoner: Reasoner, dataset: Dataset, split: str) -> AnswerWei
     rows = rows[dataset.diagnoses[rows] >= 0]
     if not len(rows):
         raise ValueError(f"No image of split {split!r} has a known diagnosis to learn from.")
-    logits = np.zeros((len(dataset), len(dataset.classes)))
-    logits[rows] = run_network(reasoner.network, dataset, rows).logits
-    labels, diagnoses = dataset.concept_labels, dataset.diagnoses
-    return fit_answers(logits, labels, diagnoses, rows, reasoner.answers)
+    marks = replace(ScoreModel.of(reasoner), answers=None)
+    ledger = marks.ledger(run_network(reasoner.network, dataset, rows).scores, "calibrated")
+    labels, diagnoses, every = dataset.concept_labels, dataset.diagnoses, np.arange(len(rows))
+    return fit_answers(ledger, labels[rows], diagnoses[rows], every, every, reasoner.answers)

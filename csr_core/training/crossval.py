@@ -189,6 +189,7 @@ def _run_fold(
             present=model.profiles.present,
             rejected=model.answers.rejected,
             confirmed=model.answers.confirmed,
+            share=model.answers.share,
             fit=roles.fit,
             validation=roles.validation,
             held=roles.held,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from csr_core.atlas import Atlas, reliance_of_prototypes
 from csr_core.checkpoint import Checkpoint
 from csr_core.interventions import ScoredImages
+from csr_core.score_model import ScoreModel
 from csr_core.training.answers import fit_answers
 from csr_core.training.heads import LinearHead, concept_dropout, fit_head, set_task_head
 
@@ -62,10 +63,11 @@ def discard_prototypes(
     weight, bias = (tensor.detach().cpu().numpy() for tensor in network.task_head.folded())
     reliance = reliance_of_prototypes(training.scores[validation], profiles.absent, weight, bias)
     answers = checkpoint.answers and fit_answers(
-        np.einsum("nkm,ckm->nc", training.scores, weight) + bias,
+        ScoreModel(weight, bias, profiles).ledger(training.scores, "calibrated"),
         training.labels,
         training.diagnoses,
         np.concatenate([fit, validation]),
+        validation,
     )
     K, M = discarded.shape
     entries = [

@@ -39,7 +39,7 @@ def review_figures(
     Args:
         folds: of each its `scores` (N, K, M) of all rows, `weight` (classes, K, M), `bias`,
             `absent` and `present` (K, M), `validation` and `held` rows, and `rejected` and
-            `confirmed` (classes, K) if it learned what answers are worth.
+            `confirmed` (classes, K) and `share` if it learned what answers are worth.
         labels: (N, K), true concepts of all rows, -1 where unknown.
         diagnoses: (N,), true classes of all rows, -1 where unknown.
 
@@ -81,7 +81,7 @@ def _fold(
     images = ScoredImages(arrays["scores"], labels, diagnoses)
     answers = None
     if "rejected" in arrays:
-        answers = AnswerWeights(arrays["rejected"], arrays["confirmed"])
+        answers = AnswerWeights(arrays["rejected"], arrays["confirmed"], float(arrays["share"]))
     model = ScoreModel(arrays["weight"], arrays["bias"], profiles, answers)
     return model, images.of(arrays["validation"]), images.of(arrays["held"])
 

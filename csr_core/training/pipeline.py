@@ -208,11 +208,13 @@ def fit_later_stages(
     edited = concept_dropout(scores, labels, profiles, recipe.concept_dropout, seed)
     head = fit_task_head(scores, others=edited, teacher=teacher)
     set_task_head(network, head)
+    weight, bias = (tensor.detach().numpy() for tensor in network.task_head.folded())
     answers = fit_answers(
-        head.logits(*flattened(scores)),
+        ScoreModel(weight, bias, profiles).ledger(scores, "calibrated"),
         labels,
         dataset.diagnoses,
         np.concatenate([roles.fit, roles.validation]),
+        roles.validation,
         answers,
     )
     network.requires_grad_(False)
