@@ -54,7 +54,7 @@ def model_card(
         "## Results",
         "",
         *_held_rows(metrics),
-        *_evaluations(metrics.get("evaluated", {})),
+        *_evaluations(metrics.get("evaluated", {}), f"{card['data']}/{recipe.get('select_on')}"),
         *_cross_validation(metrics.get("cross_validated")),
         "## Limits",
         "",
@@ -97,12 +97,13 @@ def _held_rows(metrics: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _evaluations(evaluated: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _evaluations(evaluated: Mapping[str, Mapping[str, Any]], selected_on: str) -> list[str]:
     lines = []
-    for figures in evaluated.values():
+    for place, figures in evaluated.items():
+        caveat = ", which the model was selected on" if place == selected_on else ""
         text = (
-            f"On {figures['images']} images of {figures['data']}, split {figures['split']}: "
-            f"macro-F1 {figures['macro_f1']:.4f}"
+            f"On {figures['images']} images of {figures['data']}, split {figures['split']}{caveat}"
+            f": macro-F1 {figures['macro_f1']:.4f}"
         )
         if "macro_f1_interval" in figures:
             low, high = figures["macro_f1_interval"]

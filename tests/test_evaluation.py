@@ -355,6 +355,17 @@ def test_recorded_figures_reach_metrics_and_card(tmp_path, phantom_folder):
     assert load_checkpoint(folder).metrics == metrics
 
 
+def test_the_card_says_of_which_images_the_model_was_selected_on(tmp_path, phantom):
+    recipe = replace(PRESETS["quick"], backbone="test_efficientnet", weights="random")
+    folder = train(phantom, tmp_path / "model", replace(recipe, select_on="val"))
+    figures = {"images": 7, "macro_f1": 0.5, "prototypes_alive": 1.0}
+    for data, split in ((phantom.name, "val"), (phantom.name, "test"), ("another set", "val")):
+        record_evaluation(folder, figures | {"data": data, "split": split})
+    card = (folder / "README.md").read_text()
+    assert card.count("which the model was selected on") == 1
+    assert f"{phantom.name}, split val, which the model was selected on: macro-F1" in card
+
+
 def test_folds_are_recorded_beside_the_model_trained_as_they_were(tmp_path, phantom):
     recipe = replace(PRESETS["quick"], backbone="test_efficientnet", weights="random")
     folder = train(phantom, tmp_path / "model", recipe)
