@@ -7,9 +7,9 @@
 A phantom is trained on whose artefact is tied to a diagnosis. Two test sets show the same lesions:
 in one the artefact is tied as in training, in the other it lies on half of all images, whatever
 they show. The loss is the macro-F1 on the first less that on the second. On the second a reader who
-knows where things are ignores the patches of the artefact, focuses on the lesion or forces the
-concepts that are there where they are, and the prototypes that stand for the artefact are discarded
-and the task head is refitted.
+knows where things are ignores the patches of the artefact, focuses on the lesion, forces concepts
+where they are, or rejects and confirms whole concepts, and the prototypes that stand for the
+artefact are discarded and the task head is refitted.
 
 Data and models are kept in DIR, so that a stopped run can be started again.
 """
@@ -32,6 +32,7 @@ import csr_core  # noqa: E402
 from csr_core.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
 from csr_core.datasets import Dataset, load_dataset, load_image  # noqa: E402
 from csr_core.datasets.phantom import Shortcut, parse_shortcut, write_phantom  # noqa: E402
+from csr_core.edits import Confirm, Edit, Reject  # noqa: E402
 from csr_core.evidence import Semantics  # noqa: E402
 from csr_core.intervals import bootstrap, f1_from_sums, f1_terms  # noqa: E402
 from csr_core.interventions import ScoredImages  # noqa: E402
@@ -59,12 +60,14 @@ class Arm:
 
     Attributes:
         marks: of the reader.
+        answers: whether the reader also rejects and confirms every concept.
         reach: patches round the artefact that the reader ignores as well.
         refined: whether the prototypes of the artefact are discarded.
         semantics: how the marks are read.
     """
 
     marks: tuple[Mark, ...] = ()
+    answers: bool = False
     reach: int = 0
     refined: bool = False
     semantics: Semantics = "calibrated"
@@ -80,6 +83,8 @@ ARMS: Mapping[str, Arm] = {
     "force": Arm(("force",)),
     "ignore 2 around, force": Arm(("ignore", "force"), reach=2),
     "ignore 2, force and focus": Arm(("focus", "ignore", "force"), reach=2),
+    "answers": Arm(answers=True),
+    "paper: answers": Arm(answers=True, semantics="paper"),
     "paper: ignore 2 around": Arm(("ignore",), reach=2, semantics="paper"),
     "paper: ignore 2 around, force": Arm(("ignore", "force"), reach=2, semantics="paper"),
     "discard": Arm(refined=True),
@@ -156,7 +161,7 @@ def diagnoses_of(
     cases = [plain.encode(load_image(dataset, row)) for row in range(len(dataset))]
     regions = [known_regions(dataset, row, plain.grid, [artefact]) for row in range(len(dataset))]
     return {
-        name: diagnoses_after(models[arm.refined], cases, regions, arm, dataset.diagnoses)
+        name: diagnoses_after(models[arm.refined], cases, regions, arm, dataset)
         for name, arm in ARMS.items()
     }
 
@@ -166,10 +171,15 @@ def diagnoses_after(
     cases: Sequence[EncodedCase],
     regions: Sequence[KnownRegions],
     arm: Arm,
-    diagnoses: NDArray[np.int64],
+    dataset: Dataset,
 ) -> NDArray[np.int64]:
-    """Diagnoses (N,) of cases after a reader's marks."""
+    """Diagnoses (N,) of the images of a data set after a reader's edits."""
     grid = reasoner.grid
+
+    def edits(row: int) -> tuple[Edit, ...]:
+        answers = answers_of(dataset, row) if arm.answers else ()
+        return answers + spatial_edits(known[row], arm.marks, grid)
+
     known = [
         replace(region, artefact=grown_cells(region.artefact, grid, arm.reach))
         for region in regions
@@ -179,11 +189,17 @@ def diagnoses_after(
     revision = review_spatially(
         reasoner,
         enumerate(own),
-        lambda row: spatial_edits(known[row], arm.marks, grid),
-        diagnoses,
+        edits,
+        dataset.diagnoses,
         arm.semantics,
     )
     return revision.after
+
+
+def answers_of(dataset: Dataset, row: int) -> tuple[Edit, ...]:
+    """Every concept of an image rejected or confirmed, as its label says."""
+    labels = zip(dataset.concepts, dataset.concept_labels[row], strict=True)
+    return tuple((Reject, Confirm)[label](concept) for concept, label in labels if label >= 0)
 
 
 def prepare(
