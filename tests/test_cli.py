@@ -169,6 +169,7 @@ class TestTrainRefusals:
             (("--region-weight", "-1"), "region_weight is -1.0"),
             (("--region-weight", "nan"), "region_weight is nan"),
             (("--lesion-weight", "-2"), "lesion_weight is -2.0"),
+            (("--select-on", "nowhere"), "Split 'nowhere' can't be selected on"),
         ],
     )
     def test_settings_no_run_can_have(self, phantom_folder, tmp_path, arguments, said):
@@ -195,7 +196,7 @@ class TestCrossvalidate:
     def test_it_prints_a_line_a_fold_and_writes_everything(self, phantom_folder, tmp_path):
         command = (
             "crossvalidate", "--data", phantom_folder, "--work", tmp_path / "work", *QUICK,
-            "--folds", 2, "--region-weight", 0.5, "--lesion-weight", 0.25,
+            "--folds", 2, "--region-weight", 0.5, "--lesion-weight", 0.25, "--select-on", "val",
             "--json", tmp_path / "figures.json", "--picture", tmp_path / "curves.png",
         )  # fmt: skip
         first, again = invoke(*command), invoke(*command)
@@ -204,6 +205,8 @@ class TestCrossvalidate:
         assert len(figures["by_fold"]) == figures["protocol"]["folds"] == 2
         recipe = figures["protocol"]["recipe"]
         assert (recipe["region_weight"], recipe["lesion_weight"]) == (0.5, 0.25)
+        assert recipe["select_on"] == "val"
+        assert "selected on split val" in figures["protocol"]["words"]
         assert f"CSR {figures['pooled']['macro_f1']:.4f}" in first.stdout
         assert len(again.stdout.splitlines()) == 33
         assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
@@ -215,6 +218,7 @@ class TestCrossvalidate:
             (("--preset", "slow"), "There is no preset 'slow'"),
             (("--folds", 1), "expected 2"),
             (("--weights", "mine"), "imagenet or random"),
+            (("--select-on", "train"), "Split 'train' can't be selected on"),
         ],
     )
     def test_settings_no_run_can_have(self, phantom_folder, tmp_path, arguments, said):

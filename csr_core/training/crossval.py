@@ -62,16 +62,20 @@ def cross_validate(
         figures of each fold with its training stages; and the protocol.
 
     Raises:
-        ValueError: if there are too few rows, or the folder is of a run with other settings or
-            data.
+        ValueError: if there are too few rows, the split to select on can't be, or the folder is of
+            a run with other settings or data.
     """
     rows = dataset.rows_of("train")
-    plan = stratified_folds(dataset.diagnoses[rows], folds, FOLD_SEED, dataset.concept_labels[rows])
+    plan = [
+        _roles(dataset, rows[kept], rows[held], recipe)
+        for kept, held in stratified_folds(
+            dataset.diagnoses[rows], folds, FOLD_SEED, dataset.concept_labels[rows]
+        )
+    ]
     claim_folder(work, dataset, {"recipe": asdict(recipe), "seed": seed, "folds": folds})
-    for fold, (kept, held) in enumerate(plan):
+    for fold, roles in enumerate(plan):
         if not _record(work, fold).exists():
             tqdm.write(f"Fold {fold + 1} of {folds}")
-            roles = _roles(dataset, rows[kept], rows[held], recipe)
             _run_fold(dataset, roles, recipe, seed, work, fold)
     (work / "images.npy").unlink(missing_ok=True)
     seen = [dict(np.load(work / f"fold{fold}.npz")) for fold in range(folds)]
