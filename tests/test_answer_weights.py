@@ -203,7 +203,7 @@ class TestLearning:
         start = AnswerWeights(np.full((2, K), 1.5), np.full((2, K), -0.5), 0.7)
         labels, diagnoses, one = np.array([[1, 0]], np.int8), np.array([0]), np.array([0])
         ledger = unmoved(np.zeros((1, 2)), K)
-        found = fit_answers(ledger, labels, diagnoses, one, one, start)
+        found = fit_answers(ledger, labels, diagnoses, one, one, start, [0.7])
         assert found.share == 0.7
         assert found.rejected == pytest.approx(start.rejected, abs=0.1)
         assert found.confirmed == pytest.approx(start.confirmed, abs=0.1)

@@ -295,6 +295,7 @@ class TestAnswersCommand:
         said = csr_core.load(trained)
         index, melanoma = said.concepts.index("streaks"), said.classes.index("melanoma")
         assert f"melanoma {after.rejected[melanoma, index]:+.2f}" in line
+        assert f"moves the evidence of its patches {after.share:.0%} of the way" in result.stdout
 
     @pytest.mark.parametrize(
         ("split", "said"), [("train", "choose another split"), ("tset", "No image in split 'tset'")]

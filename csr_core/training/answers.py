@@ -1,5 +1,6 @@
 """What a reader's answers about whole concepts say of the diagnosis, learned from labels."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,12 +16,12 @@ from csr_core.reasoner import Reasoner
 from csr_core.score_model import LEAVE, Ledger, ScoreModel
 from csr_core.training.heads import class_weights
 
-__all__ = ["fit_answers", "learn_answers"]
+__all__ = ["SHARES", "fit_answers", "learn_answers"]
 
 RIDGE = 10.0
 """Examples that a weight must be worth; it keeps those of rare answers small."""
 
-SHARES = np.linspace(0, 1, 11)
+SHARES = tuple(np.linspace(0, 1, 11).tolist())
 
 
 def fit_answers(
@@ -30,6 +31,7 @@ def fit_answers(
     rows: NDArray[np.int64],
     unseen: NDArray[np.int64],
     start: AnswerWeights | None = None,
+    shares: Sequence[float] = SHARES,
 ) -> AnswerWeights:
     """Learn how far true answers should move evidence, and what they add: logistic regression.
 
@@ -42,8 +44,8 @@ def fit_answers(
         rows: to fit the weights to.
         unseen: those of them that the backbone was not fitted to. Their loss chooses the share: of
             images that it was fitted to, the model is too sure for an answer to matter.
-        start: weights the ridge pulls towards, such as those of the model this one comes from,
-            whose share is kept.
+        start: weights the ridge pulls towards, such as those of the model this one comes from.
+        shares: to choose from.
 
     Returns:
         Weights within the bounds that a checkpoint may have.
@@ -52,11 +54,11 @@ def fit_answers(
     left, marked = ledger.logits(np.full_like(labels, LEAVE)), ledger.logits(labels)
     given = np.concatenate([labels == 0, labels == 1], axis=1).astype(float)  # (N, 2K)
     fits = []
-    for share in SHARES if start is None else [start.share]:
+    for share in shares:
         logits = left + share * (marked - left)
         table = _fit_weights(logits[rows], given[rows], diagnoses[rows], start)
         answered = logits[unseen] + given[unseen] @ table
-        fits.append((_loss(answered, diagnoses[unseen]), float(share), table))
+        fits.append((_loss(answered, diagnoses[unseen]), share, table))
     _, share, table = min(fits, key=lambda fit: fit[0])
     rejected, confirmed = np.split(table.clip(-LARGEST, LARGEST).T, 2, axis=1)
     return AnswerWeights(rejected.copy(), confirmed.copy(), share)

@@ -26,7 +26,7 @@ from csr_core.metrics import macro_f1
 from csr_core.network import CSRNetwork, NetworkConfig
 from csr_core.review_worth import fixed_reviews
 from csr_core.score_model import ScoreModel
-from csr_core.training.answers import fit_answers
+from csr_core.training.answers import SHARES, fit_answers
 from csr_core.training.concept_model import train_concept_model
 from csr_core.training.features import (
     FrozenFeatures,
@@ -185,7 +185,7 @@ def fit_later_stages(
         seed: the same seed gives the same model.
         stages: figures of what was done before; of stage 2 the seconds it took already.
         fit_task_head: fits the task head to scores (N, K, M), and to the same in other states.
-        answers: to start from.
+        answers: to start from, keeping how far they move evidence.
     """
     started = time.monotonic()
     vectors, concepts = present_vectors(features, dataset, roles.fit)
@@ -216,6 +216,7 @@ def fit_later_stages(
         np.concatenate([roles.fit, roles.validation]),
         roles.validation,
         answers,
+        SHARES if answers is None else (answers.share,),
     )
     network.requires_grad_(False)
     stages["stage3"] = {
