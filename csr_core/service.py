@@ -115,8 +115,8 @@ class ReviewService:
             prototype of each concept it resembles most (uint16) and how much (float32, -inf if
             none lives), the verdict without edits, and what a browser needs to reason by itself:
             the similarity maps (float32, K·M·H·W), the head (float64, classes·K·M), the absent
-            and present profiles (float32, K·M each) and what answers about whole concepts add
-            (`rejected` and `confirmed`, float64, classes·K each), or null.
+            and present profiles (float32, K·M each) and what answers about whole concepts are worth
+            (`rejected` and `confirmed`, float64, classes·K each, and `share`), or null.
 
         Raises:
             ImageError: if the image can't be used.
@@ -165,8 +165,9 @@ class ReviewService:
         """Reason about an open case under a list of edits.
 
         Returns:
-            The verdict, and the maps that differ from those of the unedited case, by concept
-            index (base64, float32, H·W).
+            The verdict; in it how much of each contribution is what answers about whole concepts
+            changed, where the model weighs them. The maps that differ from those of the unedited
+            case, by concept index (base64, float32, H·W).
 
         Raises:
             CaseExpired: if the case is not open.
@@ -176,10 +177,14 @@ class ReviewService:
         reasoner, case, checked, meaning = self._asked(key, edits, semantics)
         evidence = reasoner.merge(checked)
         verdict = reasoner.reason(case.encoded, evidence, meaning)
+        answers = verdict.answers
+        if reasoner.weighs_answers(meaning):
+            unanswered = reasoner.reason(case.encoded, evidence.without_answers(), meaning)
+            answers = verdict.contributions - unanswered.contributions
         maps = reasoner.concept_maps(case.encoded, evidence, meaning)  # (K, H, W)
         changed = np.flatnonzero((maps != case.concept_maps).any(axis=(1, 2)))
         return {
-            "verdict": _verdict(reasoner, verdict),
+            "verdict": {**_verdict(reasoner, verdict), "answers": answers.tolist()},
             "maps": {str(concept): packed(maps[concept]) for concept in changed},
         }
 

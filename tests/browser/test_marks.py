@@ -109,9 +109,9 @@ def test_an_answer_that_is_weighed_moves_the_evidence_in_part_and_says_what_it_a
         for lines in (numbers, studio.numbers())
     )
     changed = [
-        one and other and one[1] != other[1] for one, other in zip(before, after, strict=True)
+        bool(one and other and one[1] != other[1]) for one, other in zip(before, after, strict=True)
     ]
-    assert sum(map(bool, changed)) == 1
+    assert sum(changed) == 1
     row = studio.page.locator(".concept").nth(1)
     said = row.locator(".parts").inner_text()
     parts = re.fullmatch(r"image ([+−]\d\.\d\d), your answer ([+−]\d\.\d\d)", said)
@@ -121,6 +121,8 @@ def test_an_answer_that_is_weighed_moves_the_evidence_in_part_and_says_what_it_a
         for number in (row.locator(".num").last.inner_text(), *parts.groups())
     )
     assert whole == pytest.approx(image + answer, abs=0.011)
+    unanswered = before[changed.index(True)]
+    assert unanswered and image == float(unanswered[1].replace("−", "-"))
     assert said in (row.get_attribute("aria-label") or "")
     assert studio.page.locator(".concept .parts:not(:empty)").count() == 1
     similarity = re.compile(r"similarity (\S+) before, (\S+) now")
