@@ -360,8 +360,6 @@ def _recipe(preset: str, **chosen: str | float | None) -> "Recipe":
 
     if preset not in PRESETS:
         raise ValueError(f"There is no preset {preset!r}; choose one of {', '.join(PRESETS)}.")
-    if chosen["weights"] not in (None, "imagenet", "random"):
-        raise ValueError(f"Weights are imagenet or random, not {chosen['weights']!r}.")
     given: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
     return replace(PRESETS[preset], **given)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from csr_core.evidence import Semantics
 
-__all__ = ["AnswerWeights", "answers_from_json", "answers_to_json", "in_effect"]
+__all__ = ["AnswerWeights", "answers_from_json", "answers_to_json", "in_effect", "share_in_effect"]
 
 LARGEST = 100.0
 """In log-odds; no answer can say more."""
@@ -64,6 +64,12 @@ def in_effect(answers: AnswerWeights | None, semantics: Semantics) -> AnswerWeig
         semantics: how edits are read.
     """
     return answers if semantics == "calibrated" else None
+
+
+def share_in_effect(answers: AnswerWeights | None, semantics: Semantics) -> float:
+    """How far answers move the evidence of patches, in [0, 1]; arguments as of `in_effect`."""
+    weights = in_effect(answers, semantics)
+    return 1.0 if weights is None else weights.share
 
 
 def answers_to_json(answers: AnswerWeights | None) -> dict[str, Any]:

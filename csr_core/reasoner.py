@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.special import softmax
 
-from csr_core.answers import AnswerWeights, in_effect
+from csr_core.answers import AnswerWeights, in_effect, share_in_effect
 from csr_core.atlas import Atlas
 from csr_core.calibration import Calibration
 from csr_core.checkpoint import load_checkpoint
@@ -191,8 +191,7 @@ class Reasoner:
 
     def share_of_answers(self, semantics: Semantics) -> float:
         """How far rejecting and confirming move the evidence of patches, in [0, 1]."""
-        weights = in_effect(self.answers, semantics)
-        return 1.0 if weights is None else weights.share
+        return share_in_effect(self.answers, semantics)
 
     def on_maps(self, evidence: EvidenceMap, semantics: Semantics) -> EvidenceMap:
         """The part of merged edits that acts on similarity maps, see `share_of_answers`."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from csr_core.advice import influence
-from csr_core.answers import AnswerWeights, in_effect
+from csr_core.answers import AnswerWeights, in_effect, share_in_effect
 from csr_core.evidence import (
     CONFIRMED,
     REJECTED,
@@ -101,7 +101,7 @@ class ScoreModel:
             EditError: if the semantics has another name.
         """
         weights = in_effect(self.answers, semantics)
-        share = 1.0 if weights is None else weights.share
+        share = share_in_effect(self.answers, semantics)
         parts = []
         for call in (LEAVE, REJECT, CONFIRM):
             calls = np.full(scores.shape[:2], call, dtype=np.int8)

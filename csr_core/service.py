@@ -16,6 +16,7 @@ import numpy as np
 from csr_core.cases import CaseExpired, CaseStore, OpenCase
 from csr_core.datasets.problems import is_safe_id
 from csr_core.edits import Edit, EditError, edit_to_json, edits_from_json
+from csr_core.evidence import answered
 from csr_core.files import read_json
 from csr_core.imaging import ImageError, decode_image
 from csr_core.kept_picture import kept
@@ -178,7 +179,7 @@ class ReviewService:
         evidence = reasoner.merge(checked)
         verdict = reasoner.reason(case.encoded, evidence, meaning)
         answers = verdict.answers
-        if reasoner.weighs_answers(meaning):
+        if reasoner.weighs_answers(meaning) and answered(evidence.marks).any():
             unanswered = reasoner.reason(case.encoded, evidence.without_answers(), meaning)
             answers = verdict.contributions - unanswered.contributions
         maps = reasoner.concept_maps(case.encoded, evidence, meaning)  # (K, H, W)

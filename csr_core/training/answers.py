@@ -5,8 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import log_softmax
 
 from csr_core.answers import LARGEST, AnswerWeights
 from csr_core.datasets import Dataset
@@ -14,7 +12,7 @@ from csr_core.evaluation import untrained_rows
 from csr_core.inference import run_network
 from csr_core.reasoner import Reasoner
 from csr_core.score_model import LEAVE, Ledger, ScoreModel
-from csr_core.training.heads import class_weights
+from csr_core.training.heads import fit_moves, weighted_losses
 
 __all__ = ["SHARES", "fit_answers", "learn_answers"]
 
@@ -53,50 +51,18 @@ def fit_answers(
     rows, unseen = (own[diagnoses[own] >= 0] for own in (rows, unseen))
     left, marked = ledger.logits(np.full_like(labels, LEAVE)), ledger.logits(labels)
     given = np.concatenate([labels == 0, labels == 1], axis=1).astype(float)  # (N, 2K)
+    origin = np.zeros((given.shape[1], left.shape[1]))
+    if start is not None:
+        origin = np.concatenate([start.rejected.T, start.confirmed.T])
     fits = []
     for share in shares:
-        logits = left + share * (marked - left)
-        table = _fit_weights(logits[rows], given[rows], diagnoses[rows], start)
-        answered = logits[unseen] + given[unseen] @ table
-        fits.append((_loss(answered, diagnoses[unseen]), share, table))
+        logits = left + share * (marked - left) + given @ origin
+        moved = fit_moves(logits[rows], given[rows], diagnoses[rows], strength=1.0, ridge=RIDGE)
+        losses, _ = weighted_losses(logits[unseen] + given[unseen] @ moved, diagnoses[unseen])
+        fits.append((losses.sum(), share, origin + moved))
     _, share, table = min(fits, key=lambda fit: fit[0])
     rejected, confirmed = np.split(table.clip(-LARGEST, LARGEST).T, 2, axis=1)
     return AnswerWeights(rejected.copy(), confirmed.copy(), share)
-
-
-def _fit_weights(
-    logits: NDArray[np.float64],
-    given: NDArray[np.float64],
-    diagnoses: NDArray[np.int64],
-    start: AnswerWeights | None,
-) -> NDArray[np.float64]:
-    """What each of 2K answers, given to n images or not (n, 2K), adds to the logits (n, classes).
-
-    Returns:
-        (2K, classes).
-    """
-    classes = logits.shape[1]
-    origin = np.zeros((given.shape[1], classes))
-    if start is not None:
-        origin = np.concatenate([start.rejected.T, start.confirmed.T])
-    truth = np.eye(classes)[diagnoses]  # (n, classes)
-    weight = class_weights(diagnoses, classes)
-
-    def objective(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        moved = values.reshape(origin.shape)
-        said = log_softmax(logits + given @ (origin + moved), axis=1)
-        loss = -(weight * (truth * said).sum(axis=1)).sum() + RIDGE / 2 * (moved**2).sum()
-        slope = given.T @ (weight[:, None] * (np.exp(said) - truth)) + RIDGE * moved
-        return float(loss), slope.ravel()
-
-    found = minimize(objective, np.zeros(origin.size), jac=True, method="L-BFGS-B")
-    return origin + found.x.reshape(origin.shape)
-
-
-def _loss(logits: NDArray[np.float64], diagnoses: NDArray[np.int64]) -> float:
-    """Weighted cross-entropy."""
-    said = log_softmax(logits, axis=1)[np.arange(len(diagnoses)), diagnoses]
-    return -float(class_weights(diagnoses, logits.shape[1]) @ said)
 
 
 def learn_answers(reasoner: Reasoner, dataset: Dataset, split: str) -> AnswerWeights:

@@ -21,11 +21,13 @@ __all__ = [
     "class_weights",
     "concept_dropout",
     "fit_head",
+    "fit_moves",
     "mean_loss",
     "measure_profiles",
     "set_task_head",
     "task_head_of",
     "tune_head",
+    "weighted_losses",
 ]
 
 STRENGTHS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
@@ -163,6 +165,57 @@ def class_weights(targets: NDArray[np.int64], classes: int) -> NDArray[np.float6
     return weights / weights.mean() if len(weights) else weights
 
 
+def weighted_losses(
+    logits: NDArray[np.float64], targets: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Cross-entropy of each example, weighted as in `fit_head`, and the slope of their sum.
+
+    Args:
+        logits: (n, classes).
+        targets: (n,), the class of each example.
+
+    Returns:
+        (n,), and (n, classes), by the logits.
+    """
+    weight = class_weights(targets, logits.shape[1])
+    every = np.arange(len(targets))
+    log_probabilities = log_softmax(logits, axis=1)
+    slope = np.exp(log_probabilities) * weight[:, None]
+    slope[every, targets] -= weight
+    return -weight * log_probabilities[every, targets], slope
+
+
+def fit_moves(
+    logits: NDArray[np.float64],
+    examples: NDArray[np.floating],
+    targets: NDArray[np.int64],
+    strength: float,
+    ridge: float,
+) -> NDArray[np.float64]:
+    """Fit what examples add to logits that they have already; a ridge holds it near nothing.
+
+    Args:
+        logits: (n, classes).
+        examples: (n, F).
+        targets: (n,), the class of each example.
+        strength: weight of the losses, see `weighted_losses`.
+        ridge: weight of half the squares of what is fitted.
+
+    Returns:
+        (F, classes).
+    """
+    shape = examples.shape[1], logits.shape[1]
+
+    def objective(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        moved = values.reshape(shape)
+        losses, slope = weighted_losses(logits + examples @ moved, targets)
+        gradient = strength * examples.T @ slope + ridge * moved
+        return strength * losses.sum() + ridge / 2 * (moved**2).sum(), gradient.ravel()
+
+    start = np.zeros(shape).ravel()
+    return minimize(objective, start, jac=True, method="L-BFGS-B").x.reshape(shape)
+
+
 def tune_head(
     start: LinearHead,
     inputs: NDArray[np.floating],
@@ -198,7 +251,7 @@ def tune_head(
         weight, bias = _tuned(start, examples, targets, strength / len(states))
         heads.append(replace(start, weight=weight, bias=bias, strength=strength))
     heads = [
-        replace(head, losses=_weighted_losses(judged @ head.weight.T + head.bias, truth)[0])
+        replace(head, losses=weighted_losses(judged @ head.weight.T + head.bias, truth)[0])
         for head in heads
     ]
     best = min(heads, key=lambda head: head.loss)
@@ -308,31 +361,11 @@ def _tuned(
     strength: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Weight and bias that weigh the loss of examples against the distance from the start."""
-    classes, inputs = start.weight.shape
     origin = np.column_stack([start.weight, start.bias])  # (classes, F + 1)
     extended = np.column_stack([examples, np.ones(len(examples))])
-
-    def objective(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        moved = values.reshape(classes, inputs + 1)
-        losses, slope = _weighted_losses(extended @ (origin + moved).T, targets)
-        gradient = strength * slope.T @ extended + moved
-        return strength * losses.sum() + (moved**2).sum() / 2, gradient.ravel()
-
-    found = minimize(objective, np.zeros(origin.size), jac=True, method="L-BFGS-B")
-    tuned = origin + found.x.reshape(origin.shape)
+    moved = fit_moves(extended @ origin.T, extended, targets, strength, ridge=1.0)
+    tuned = origin + moved.T
     return tuned[:, :-1], tuned[:, -1]
-
-
-def _weighted_losses(
-    logits: NDArray[np.float64], targets: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Cross-entropy of each example, weighted as in `fit_head`, and the slope of their sum."""
-    weight = class_weights(targets, logits.shape[1])
-    every = np.arange(len(targets))
-    log_probabilities = log_softmax(logits, axis=1)
-    slope = np.exp(log_probabilities) * weight[:, None]
-    slope[every, targets] -= weight
-    return -weight * log_probabilities[every, targets], slope
 
 
 def _least_losses(

@@ -44,7 +44,7 @@ class Recipe:
         half_precision: whether stage 1 computes in bfloat16 where the processor is fast at it.
 
     Raises:
-        ValueError: if a number is out of range.
+        ValueError: if a number is out of range, or there are no such weights.
     """
 
     backbone: str = "tf_efficientnet_lite0"
@@ -80,6 +80,8 @@ class Recipe:
                 f"An image of {self.image_size} px can't be cut into patches of "
                 f"{self.output_stride} px; choose a size that is a multiple of the stride."
             )
+        if self.weights not in ("imagenet", "random"):
+            raise ValueError(f"Weights are imagenet or random, not {self.weights!r}.")
         for name in ("region_weight", "lesion_weight", "shrinkage"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}; it is 0 or more.")

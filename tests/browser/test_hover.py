@@ -1,6 +1,8 @@
 """Hover what-if: the browser foretells what the server would answer."""
 
+import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,21 +29,40 @@ SHORTEST = """([opened, edits]) => {
   return editsOf(edits.reduce(step, before), opened.concepts, opened.grid[1]);
 }"""
 
+DRAWN = """([opened, edits, semantics]) => {
+  const model = readReasoning(opened);
+  const step = (evidence, one) => withEdit(evidence, one, opened.concepts, opened.grid[1]);
+  const { marks, focus } = edits.reduce(step, unedited(model.concepts, model.cells));
+  return [...onMap(marks[0], focus, model, semantics)];
+}"""
+
 READING = "[data-ref=reading]"
 
 
 BothSides = tuple[ReviewService, dict, Page]
 
 
-@pytest.fixture(params=["first", "second"])
-def both_sides(
-    request: pytest.FixtureRequest, browser: Browser, tiny_checkpoints: Path
-) -> Iterator[BothSides]:
-    """A service, a case that it opened, and a page with the scripts that reason by themselves.
-
-    The second model weighs answers about whole concepts, the first takes them as marks.
+@pytest.fixture(scope="module")
+def three_checkpoints(tiny_checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first model takes answers about whole concepts as marks, the second weighs them and lets
+    them move evidence in part, the third weighs them and leaves the evidence alone.
     """
-    service = ReviewService(Models(tiny_checkpoints), ROOT / "assets" / "cases", CaseStore())
+    folder = tmp_path_factory.mktemp("three") / "checkpoints"
+    shutil.copytree(tiny_checkpoints, folder)
+    shutil.copytree(folder / "second", folder / "third")
+    record = folder / "third" / "calibration.json"
+    values = json.loads(record.read_text(encoding="utf-8"))
+    del values["answers"]["share"]
+    record.write_text(json.dumps(values), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(params=["first", "second", "third"])
+def both_sides(
+    request: pytest.FixtureRequest, browser: Browser, three_checkpoints: Path
+) -> Iterator[BothSides]:
+    """A service, a case that it opened, and a page with the scripts that reason by themselves."""
+    service = ReviewService(Models(three_checkpoints), ROOT / "assets" / "cases", CaseStore())
     opened = service.open_bundled(request.param, service.start()["cases"][0]["name"])
     page = browser.new_page()
     for script in ("evidence.js", "wire.js"):
@@ -100,6 +121,18 @@ def test_the_shortest_list_of_edits_has_the_same_answer_to_the_last_bit(
         assert len(shortest) <= 1 + 4 * len(opened["concepts"])
         answers = [service.reason(opened["key"], made, semantics) for made in (edits, shortest)]
         assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize("semantics", ["calibrated", "paper"])
+def test_an_answer_is_drawn_unless_it_leaves_the_map_alone(both_sides: BothSides, semantics: str):
+    service, opened, page = both_sides
+    weighed = opened["answers"] if semantics == "calibrated" else None
+    for kind in ("reject", "confirm"):
+        edits = [{"kind": kind, "concept": opened["concepts"][0]}]
+        drawn = any(page.evaluate(DRAWN, [opened, edits, semantics]))
+        assert drawn == (weighed is None or weighed["share"] > 0)
+        moved = service.reason(opened["key"], edits, semantics)["maps"]
+        assert drawn or not moved
 
 
 @pytest.mark.parametrize("tool", ["suppress", "force", "ignore", "focus"])
